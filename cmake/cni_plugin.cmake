@@ -1,0 +1,79 @@
+# cni_plugin(KIND/NAME [SOURCES extra.cpp...]): the plugin in plugins/KIND/NAME as a library cni_plugin_NAME, an executable
+# bin/NAME (or a link to the multi-call executable) and a line of the generated table.
+set_property(GLOBAL PROPERTY CNI_PLUGINS "")
+
+function(cni_plugin path)
+  cmake_parse_arguments(arg "" "" "SOURCES;DEPENDS" ${ARGN})
+  get_filename_component(name ${path} NAME)
+  string(REPLACE "-" "_" symbol ${name})
+  set(sources ${path}/${symbol}.cpp)
+  foreach(source ${arg_SOURCES})
+    list(APPEND sources ${path}/${source})
+  endforeach()
+
+  add_library(cni_plugin_${symbol} STATIC ${sources})
+  target_link_libraries(cni_plugin_${symbol} PUBLIC cni::skel cni::delegate ${arg_DEPENDS} PRIVATE cni_options)
+  set_property(GLOBAL APPEND PROPERTY CNI_PLUGINS ${path})
+
+  if(NOT CNI_MULTICALL)
+    add_executable(cni_${symbol}_exe ${path}/main.cpp)
+    set_target_properties(cni_${symbol}_exe PROPERTIES OUTPUT_NAME ${name}
+      RUNTIME_OUTPUT_DIRECTORY ${CNI_BIN_DIR})
+    target_link_libraries(cni_${symbol}_exe PRIVATE cni_plugin_${symbol} cni_options)
+    cni_executable_options(cni_${symbol}_exe)
+  endif()
+endfunction()
+
+# Static, stripped, and without what the linker can leave out.
+function(cni_executable_options target)
+  if(CNI_STATIC)
+    target_link_options(${target} PRIVATE -static)
+  endif()
+  if(CMAKE_BUILD_TYPE MATCHES "Release|MinSizeRel")
+    target_link_options(${target} PRIVATE -s)
+  endif()
+endfunction()
+
+# Writes the table of all plugins and, with CNI_MULTICALL, builds bin/cni-plugins and the links to it.
+function(cni_plugin_table)
+  get_property(paths GLOBAL PROPERTY CNI_PLUGINS)
+  set(includes "")
+  set(entries "")
+  set(libraries "")
+  set(names "")
+  foreach(path ${paths})
+    get_filename_component(name ${path} NAME)
+    string(REPLACE "-" "_" symbol ${name})
+    string(APPEND includes "#include \"plugins/${path}/${symbol}.hpp\"\n")
+    string(APPEND entries "    &cni::${symbol}::plugin,\n")
+    list(APPEND libraries cni_plugin_${symbol})
+    list(APPEND names ${name})
+  endforeach()
+  set(table ${CMAKE_CURRENT_BINARY_DIR}/plugin_table.cpp)
+  file(CONFIGURE OUTPUT ${table} CONTENT [[
+// Generated from plugins/CMakeLists.txt.
+#include "pkg/skel/plugin.hpp"
+@includes@
+namespace cni::skel {
+namespace {
+const Plugin* const kTable[] = {
+@entries@};
+}  // namespace
+std::span<const Plugin* const> all_plugins() { return kTable; }
+}  // namespace cni::skel
+]] @ONLY)
+  add_library(cni_plugin_table STATIC ${table})
+  target_link_libraries(cni_plugin_table PUBLIC ${libraries} cni::skel PRIVATE cni_options)
+
+  if(CNI_MULTICALL)
+    add_executable(cni_plugins_exe multicall_main.cpp)
+    set_target_properties(cni_plugins_exe PROPERTIES OUTPUT_NAME cni-plugins
+      RUNTIME_OUTPUT_DIRECTORY ${CNI_BIN_DIR})
+    target_link_libraries(cni_plugins_exe PRIVATE cni_plugin_table cni_options)
+    cni_executable_options(cni_plugins_exe)
+    foreach(name ${names})
+      add_custom_command(TARGET cni_plugins_exe POST_BUILD
+        COMMAND ${CMAKE_COMMAND} -E create_symlink cni-plugins ${CNI_BIN_DIR}/${name} VERBATIM)
+    endforeach()
+  endif()
+endfunction()

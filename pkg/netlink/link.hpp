@@ -1,0 +1,127 @@
+// Network interfaces.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "pkg/netlink/socket.hpp"
+#include "pkg/types/address.hpp"
+
+namespace cni::netlink {
+
+enum class LinkIndex : int { kNone = 0 };
+
+// RFC 2863 operational state (IF_OPER_... in linux/if.h).
+enum class OperState : std::uint8_t {
+  kUnknown = 0,
+  kNotPresent = 1,
+  kDown = 2,
+  kLowerLayerDown = 3,
+  kTesting = 4,
+  kDormant = 5,
+  kUp = 6,
+};
+std::string_view to_string(OperState state);
+
+enum class MacvlanMode : std::uint32_t { kPrivate = 1, kVepa = 2, kBridge = 4, kPassthru = 8 };
+
+struct Link {
+  LinkIndex index = LinkIndex::kNone;
+  std::string name;
+  std::string alias;
+  Mac mac;
+  std::uint32_t mtu = 0;
+  unsigned flags = 0;  // IFF_...
+  OperState state = OperState::kUnknown;
+  LinkIndex master = LinkIndex::kNone;
+  LinkIndex parent = LinkIndex::kNone;  // IFLA_LINK: a veth's peer, a macvlan's master
+  bool parent_elsewhere = false;        // the parent is in another namespace
+  std::uint32_t promiscuity = 0;
+  std::string kind;  // "veth", "bridge" ...; empty for a physical device
+  std::optional<MacvlanMode> macvlan_mode;
+  std::optional<bool> isolated;  // of a bridge port
+  std::optional<bool> hairpin;   // of a bridge port
+
+  bool is_up() const;
+};
+
+// Throws Code::kInvalidNetworkConfig unless text is a name that the kernel takes: 1 to 15 octets, not "." or "..", without
+// "/", ":" and white space. libnl would cut a longer one silently.
+void check_link_name(std::string_view name);
+
+// Absent if there is no such link. One request, no dump.
+std::optional<Link> find_link(Socket& socket, std::string_view name);
+std::optional<Link> find_link(Socket& socket, LinkIndex index);
+
+// As find_link, but throws Code::kSystemCall (ENODEV) `failed to lookup "eth0": no such device`.
+Link get_link(Socket& socket, std::string_view name);
+Link get_link(Socket& socket, LinkIndex index);
+
+// The name of the first link of the socket's namespace that satisfies a condition. A dump: for diagnoses only.
+std::optional<Link> find_link_if(Socket& socket, const std::function<bool(const Link&)>& condition);
+
+struct BridgeSpec {
+  std::string name;
+  std::uint32_t mtu = 0;  // 0: the kernel's default
+  Mac mac;                // fixed, so that it never follows the ports
+  bool vlan_filtering = false;
+};
+// Creates a bridge that is down. Returns false, and changes nothing, if a link of that name exists.
+bool ensure_bridge(Socket& socket, const BridgeSpec& spec);
+
+struct VethSpec {
+  std::string name;
+  Mac mac;                // empty: the kernel chooses
+  std::uint32_t mtu = 0;  // of both ends; 0: the kernel's default
+  std::string peer_name;
+  int peer_netns_fd = -1;  // namespace in which the peer is born; -1: this one
+};
+// Creates a pair, this end in the socket's namespace. Throws with EEXIST if one of the names is taken.
+void add_veth(Socket& socket, const VethSpec& spec);
+
+struct MacvlanSpec {
+  std::string name;
+  LinkIndex parent = LinkIndex::kNone;  // in the socket's namespace
+  MacvlanMode mode = MacvlanMode::kBridge;
+  std::uint32_t mtu = 0;        // 0: the parent's
+  Mac mac;                      // empty: the kernel chooses
+  std::uint32_t bc_queue_len = 0;  // 0: not set
+  int netns_fd = -1;            // namespace in which it is born; -1: the socket's
+};
+void add_macvlan(Socket& socket, const MacvlanSpec& spec);
+
+// Several changes of one link in one message, applied together in the kernel's order. Unset ones are left alone.
+struct LinkChange {
+  std::optional<bool> up;
+  std::optional<LinkIndex> master;
+  std::optional<Mac> mac;
+  std::optional<std::uint32_t> mtu;
+  std::optional<std::string> alias;
+  std::optional<std::string> name;
+  std::optional<bool> promiscuous;
+};
+void change_link(Socket& socket, LinkIndex index, const LinkChange& change,
+                 std::string_view operation);
+void set_up(Socket& socket, LinkIndex index);
+void set_down(Socket& socket, LinkIndex index);
+
+struct BridgePortFlags {
+  bool hairpin = false;
+  bool isolated = false;
+};
+// The link has to be a bridge port.
+void set_bridge_port_flags(Socket& socket, LinkIndex index, const BridgePortFlags& flags);
+
+// False if there is no such link.
+bool remove_link(Socket& socket, LinkIndex index);
+bool remove_link(Socket& socket, std::string_view name);
+
+// Waits until the link is operationally up (kUnknown counts: drivers without carrier report it). Uses notifications on a
+// socket of its own; `socket` is used to look. Returns the last state seen; absent if the link is gone.
+std::optional<OperState> wait_until_up(Socket& socket, LinkIndex index,
+                                       std::chrono::milliseconds deadline);
+
+}  // namespace cni::netlink

@@ -1,0 +1,29 @@
+// Policy routing rules.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "pkg/netlink/route.hpp"
+#include "pkg/netlink/socket.hpp"
+#include "pkg/types/address.hpp"
+
+namespace cni::netlink {
+
+struct Rule {
+  Family family = Family::kIpv4;
+  std::optional<Prefix> source;
+  TableId table = TableId::kMain;
+  std::optional<std::uint32_t> priority;  // absent: the kernel chooses
+
+  bool operator==(const Rule& other) const = default;
+};
+
+// EEXIST if the rule exists.
+void add_rule(Socket& socket, const Rule& rule);
+// False if there is no such rule.
+bool remove_rule(Socket& socket, const Rule& rule);
+std::vector<Rule> list_rules(Socket& socket, Family family);
+
+}  // namespace cni::netlink

@@ -1,0 +1,80 @@
+// A netlink socket: requests with the kernel's true errno and extended-ack sentence, dumps, batches, notifications.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "pkg/ns/netns.hpp"
+
+struct nlmsghdr;
+struct nl_sock;
+
+namespace cni::netlink {
+
+class Message;
+
+enum class Protocol { kRoute, kNetfilter };
+
+// Belongs for life to the namespace it was opened in. Not for use by two threads at once.
+class Socket {
+ public:
+  using OnMessage = std::function<void(const nlmsghdr*)>;
+
+  // In the calling thread's namespace.
+  static Socket open(Protocol protocol = Protocol::kRoute);
+  // In another namespace.
+  static Socket open_in(const ns::Netns& netns, Protocol protocol = Protocol::kRoute);
+
+  Socket(Socket&&) noexcept;
+  Socket& operator=(Socket&&) noexcept;
+  ~Socket();
+
+  // Sends one request and waits for its acknowledgement. Throws Code::kSystemCall with message "<operation>: <reason>", the
+  // kernel's errno in sys_errno and its extended-ack sentence in details; Code::kTryAgainLater if EAGAIN or EINTR outlasts
+  // the retries.
+  void request(Message& message, std::string_view operation);
+
+  // As request, for a request that is answered by one message: on_reply gets it before get returns.
+  void get(Message& message, std::string_view operation, const OnMessage& on_reply);
+
+  // Sends a dump request and calls on_message for each object. A dump that the kernel marks as interrupted is repeated, after
+  // calling restart so that the caller forgets what it has seen; Code::kTryAgainLater when that does not help.
+  void dump(Message& message, std::string_view operation, const OnMessage& on_message,
+            const std::function<void()>& restart);
+
+  // Sends nfnetlink messages as one transaction, between BATCH_BEGIN and BATCH_END: all are applied or none. Throws for the
+  // first one that is refused, with its index in the batch put in `failed` if given. on_message gets what the kernel echoes.
+  void batch(std::span<Message> messages, std::string_view operation, std::size_t* failed = nullptr,
+             const OnMessage& on_message = {});
+
+  // Joins a multicast group (RTNLGRP_...): notifications arrive in wait_for.
+  void subscribe(unsigned group);
+
+  // Passes notifications to `done` until it returns true or the time is over. False: the time was over. Lost notifications
+  // (ENOBUFS) are reported by a call of done with nullptr, which should look again.
+  bool wait_for(std::chrono::milliseconds deadline,
+                const std::function<bool(const nlmsghdr*)>& done);
+
+ private:
+  struct Reply;
+  explicit Socket(Protocol protocol);
+  void send(Message& message, std::string_view operation);
+  void receive(std::string_view operation, const std::function<bool(const nlmsghdr*)>& handle);
+  Reply transact(Message& message, std::string_view operation, const OnMessage& on_message);
+
+  struct Deleter {
+    void operator()(nl_sock* socket) const;
+  };
+  std::unique_ptr<nl_sock, Deleter> socket_;
+  int fd_ = -1;
+  std::uint32_t sequence_ = 0;
+  std::vector<char> buffer_;
+};
+
+}  // namespace cni::netlink

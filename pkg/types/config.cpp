@@ -1,0 +1,89 @@
+#include "pkg/types/config.hpp"
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "pkg/types/error.hpp"
+#include "pkg/types/version.hpp"
+
+namespace cni {
+namespace {
+
+void read_ipam_type(const Reader& in, NetConf& out) {
+  if (const auto ipam = in.object("ipam")) ipam->optional("type", out.ipam_type);
+}
+
+void read_shared_dns(const Reader& in, NetConf& out) {
+  const auto dns = in.object("dns");
+  if (!dns) return;
+  const Dns value = read_dns(*dns);
+  const bool present = dns->has("nameservers") || dns->has("domain") || dns->has("search") ||
+                       dns->has("options");
+  if (present) out.dns = value;
+}
+
+void read_shared_prev_result(const Reader& in, NetConf& out) {
+  const auto prev_result = in.object("prevResult");
+  if (prev_result) out.prev_result = read_prev_result(*prev_result, out.cni_version);
+}
+
+void read_valid_attachments(const Reader& in, NetConf& out) {
+  // Runtimes before 1.1.0 was final used the second key.
+  for (const std::string_view key : {"cni.dev/valid-attachments", "cni.dev/attachments"}) {
+    if (!in.has(key)) continue;
+    for (const Reader& item : in.array(key)) {
+      Attachment attachment;
+      item.optional("containerID", attachment.container_id);
+      item.optional("ifname", attachment.ifname);
+      out.valid_attachments.push_back(std::move(attachment));
+    }
+    return;
+  }
+}
+
+}  // namespace
+
+NetConf NetConf::parse(std::string_view text) {
+  NetConf out;
+  out.document = parse_json(text, "error unmarshall network config");
+  context("error unmarshall network config", [&] {
+    const Reader in = out.root();
+    in.optional("name", out.name);
+    in.optional("cniVersion", out.cni_version);
+  });
+  out.cni_version = version_or_default(out.cni_version);
+  return out;
+}
+
+void NetConf::read_shared_keys(Strictness strictness) {
+  const Reader in = root();
+  const auto read = [&](auto&& read_key) {
+    try {
+      read_key();
+    } catch (const Error&) {
+      if (strictness == Strictness::kStrict) throw;
+      // Lenient: the key counts as absent.
+    }
+  };
+  read([&] { in.optional("type", type); });
+  read([&] {
+    std::map<std::string, bool> capabilities;
+    in.optional("capabilities", capabilities);
+  });
+  read([&] { read_ipam_type(in, *this); });
+  read([&] { read_shared_dns(in, *this); });
+  read([&] { read_valid_attachments(in, *this); });
+  read([&] { read_shared_prev_result(in, *this); });
+}
+
+Reader NetConf::root() const { return Reader(*document); }
+
+bool is_valid_attachment(const std::vector<Attachment>& valid, std::string_view container_id,
+                         std::string_view ifname) {
+  return std::any_of(valid.begin(), valid.end(), [&](const Attachment& attachment) {
+    return attachment.container_id == container_id && attachment.ifname == ifname;
+  });
+}
+
+}  // namespace cni

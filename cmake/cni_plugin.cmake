@@ -1,11 +1,15 @@
-# cni_plugin(KIND/NAME [SOURCES extra.cpp...]): the plugin in plugins/KIND/NAME as a library cni_plugin_NAME, an executable
-# bin/NAME (or a link to the multi-call executable) and a line of the generated table.
+# cni_plugin(KIND/NAME [SOURCES extra.cpp...] [SYMBOL symbol]): the plugin in plugins/KIND/NAME as a library cni_plugin_NAME, an executable
+# bin/NAME (or a link to the multi-call executable) and a line of the generated table. Its namespace, its first source and its
+# header are called NAME with _ for -, or SYMBOL where that is no C++ name.
 set_property(GLOBAL PROPERTY CNI_PLUGINS "")
 
 function(cni_plugin path)
-  cmake_parse_arguments(arg "" "" "SOURCES;DEPENDS" ${ARGN})
+  cmake_parse_arguments(arg "" "SYMBOL" "SOURCES;DEPENDS" ${ARGN})
   get_filename_component(name ${path} NAME)
   string(REPLACE "-" "_" symbol ${name})
+  if(arg_SYMBOL)
+    set(symbol ${arg_SYMBOL})
+  endif()
   set(sources ${path}/${symbol}.cpp)
   foreach(source ${arg_SOURCES})
     list(APPEND sources ${path}/${source})
@@ -14,6 +18,7 @@ function(cni_plugin path)
   add_library(cni_plugin_${symbol} STATIC ${sources})
   target_link_libraries(cni_plugin_${symbol} PUBLIC cni::skel cni::delegate ${arg_DEPENDS} PRIVATE cni_options)
   set_property(GLOBAL APPEND PROPERTY CNI_PLUGINS ${path})
+  set_property(GLOBAL PROPERTY CNI_PLUGIN_SYMBOL_${path} ${symbol})
 
   if(NOT CNI_MULTICALL)
     add_executable(cni_${symbol}_exe ${path}/main.cpp)
@@ -43,7 +48,7 @@ function(cni_plugin_table)
   set(names "")
   foreach(path ${paths})
     get_filename_component(name ${path} NAME)
-    string(REPLACE "-" "_" symbol ${name})
+    get_property(symbol GLOBAL PROPERTY CNI_PLUGIN_SYMBOL_${path})
     string(APPEND includes "#include \"plugins/${path}/${symbol}.hpp\"\n")
     string(APPEND entries "    &cni::${symbol}::plugin,\n")
     list(APPEND libraries cni_plugin_${symbol})
@@ -69,7 +74,7 @@ std::span<const Plugin* const> all_plugins() { return kTable; }
     add_executable(cni_plugins_exe multicall_main.cpp)
     set_target_properties(cni_plugins_exe PROPERTIES OUTPUT_NAME cni-plugins
       RUNTIME_OUTPUT_DIRECTORY ${CNI_BIN_DIR})
-    target_link_libraries(cni_plugins_exe PRIVATE cni_plugin_table cni_options)
+    target_link_libraries(cni_plugins_exe PRIVATE cni::multicall cni_plugin_table cni_options)
     cni_executable_options(cni_plugins_exe)
     foreach(name ${names})
       add_custom_command(TARGET cni_plugins_exe POST_BUILD

@@ -2,6 +2,7 @@
 add_library(cni_options INTERFACE)
 target_compile_options(cni_options INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror
+  -Wno-missing-field-initializers  # designated initialisers leave members at their defaults on purpose
   -fno-plt -ffunction-sections -fdata-sections -fstack-protector-strong)
 target_compile_definitions(cni_options INTERFACE _GNU_SOURCE JSON_NO_IO)
 target_link_options(cni_options INTERFACE -Wl,--gc-sections)

@@ -1,4 +1,4 @@
-// Netlink messages attribute by attribute, for what libnl-route cannot say. For pkg/netlink and pkg/netfilter only: nothing of
+// Netlink messages, attribute by attribute. For pkg/netlink and pkg/netfilter only: nothing of
 // libnl stands in the other headers.
 #pragma once
 
@@ -24,8 +24,6 @@ class Message {
  public:
   // type and flags of the netlink header; NLM_F_REQUEST is always set.
   Message(int type, int flags);
-  // Takes over a message that libnl-route built.
-  explicit Message(nl_msg* built) : message_(built) {}
 
   // Appends the fixed header that follows nlmsghdr (ifinfomsg, rtmsg, nfgenmsg ...).
   template <class Header>

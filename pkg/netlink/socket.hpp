@@ -4,16 +4,15 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "pkg/ns/netns.hpp"
+#include "pkg/os/fd.hpp"
 
 struct nlmsghdr;
-struct nl_sock;
 
 namespace cni::netlink {
 
@@ -30,10 +29,6 @@ class Socket {
   static Socket open(Protocol protocol = Protocol::kRoute);
   // In another namespace.
   static Socket open_in(const ns::Netns& netns, Protocol protocol = Protocol::kRoute);
-
-  Socket(Socket&&) noexcept;
-  Socket& operator=(Socket&&) noexcept;
-  ~Socket();
 
   // Sends one request and waits for its acknowledgement. Throws Code::kSystemCall with message "<operation>: <reason>", the
   // kernel's errno in sys_errno and its extended-ack sentence in details; Code::kTryAgainLater if EAGAIN or EINTR outlasts
@@ -62,17 +57,21 @@ class Socket {
                 const std::function<bool(const nlmsghdr*)>& done);
 
  private:
-  struct Reply;
-  explicit Socket(Protocol protocol);
-  void send(Message& message, std::string_view operation);
-  void receive(std::string_view operation, const std::function<bool(const nlmsghdr*)>& handle);
-  Reply transact(Message& message, std::string_view operation, const OnMessage& on_message);
+  explicit Socket(os::Fd fd) : fd_(std::move(fd)) {}
 
-  struct Deleter {
-    void operator()(nl_sock* socket) const;
+  // What came back for one request.
+  struct Outcome {
+    int error = 0;  // positive errno
+    std::string kernel_text;
+    bool interrupted = false;
   };
-  std::unique_ptr<nl_sock, Deleter> socket_;
-  int fd_ = -1;
+  void send(const void* data, std::size_t size, std::string_view operation);
+  // Receives one datagram and calls handle for each of its messages. False: nothing there (only if not waiting).
+  bool receive(bool wait, std::string_view operation,
+               const std::function<void(const nlmsghdr*)>& handle);
+  Outcome transact(Message& message, std::string_view operation, const OnMessage& on_message);
+
+  os::Fd fd_;
   std::uint32_t sequence_ = 0;
   std::vector<char> buffer_;
 };

@@ -43,7 +43,7 @@ Error system_error(std::string_view operation, int error_number, Code code) {
   return Error(code, cat(operation, ": ", errno_text(error_number)), {}, error_number);
 }
 
-std::string quoted(std::string_view text) {
+std::string quote(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
     if (c == '"' || c == '\\') {

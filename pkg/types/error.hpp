@@ -83,8 +83,8 @@ std::string cat(const Pieces&... pieces) {
   return out;
 }
 
-// Go's %q: the text in double quotes, with quotes, backslashes and control characters escaped.
-std::string quoted(std::string_view text);
+// The text in double quotes, with quotes, backslashes and control characters escaped.
+std::string quote(std::string_view text);
 
 // Runs fn; an Error that leaves it gets "prefix: " put before its message. The code never changes.
 template <class Fn>

@@ -87,7 +87,7 @@ class Reader {
       known += cat(known.empty() ? "" : ", ", row.text);
     }
     throw Error(Code::kInvalidNetworkConfig,
-                cat("unknown ", what, ": ", quoted(text), " (", path_of(key), "; known: ", known, ")"));
+                cat("unknown ", what, ": ", quote(text), " (", path_of(key), "; known: ", known, ")"));
   }
 
   // The object under a key; absent if the key is. Throws for another type.

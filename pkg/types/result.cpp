@@ -24,7 +24,7 @@ std::optional<Shape> shape_of(std::string_view version) {
 
 Error unsupported_version(std::string_view version) {
   return Error(Code::kIncompatibleVersion,
-               cat("unsupported CNI result version ", quoted(version)));
+               cat("unsupported CNI result version ", quote(version)));
 }
 
 std::string supported_by(Shape shape) {
@@ -253,7 +253,7 @@ Result read_prev_result(const Reader& in, std::string_view config_version) {
     if (shape_of(version) != config_shape) {
       throw Error(Code::kDecodingFailure,
                   cat("result type supports ", supported_by(*config_shape),
-                      " but unmarshalled CNIVersion is ", quoted(version)));
+                      " but unmarshalled CNIVersion is ", quote(version)));
     }
     return read_shape(in, *config_shape);
   });

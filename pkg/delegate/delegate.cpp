@@ -1,0 +1,142 @@
+#include "pkg/delegate/delegate.hpp"
+
+#include <sys/stat.h>
+#include <time.h>
+
+#include <cerrno>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "pkg/os/fd.hpp"
+#include "pkg/os/process.hpp"
+#include "pkg/types/error.hpp"
+
+namespace cni::delegate {
+namespace {
+
+constexpr std::size_t kMaxStderrShown = 2048;
+
+std::vector<std::string> split_path(std::string_view path) {
+  std::vector<std::string> out;
+  while (!path.empty()) {
+    const std::size_t colon = path.find(':');
+    if (colon != 0) out.emplace_back(path.substr(0, colon));
+    path.remove_prefix(colon == std::string_view::npos ? path.size() : colon + 1);
+  }
+  return out;
+}
+
+std::vector<std::string> environment_for(const skel::Request& request, skel::Command command) {
+  std::vector<std::string> out;
+  out.reserve(request.environment.size() + 1);
+  for (const std::string& entry : request.environment) {
+    if (!entry.starts_with("CNI_COMMAND=")) out.push_back(entry);
+  }
+  out.push_back(cat("CNI_COMMAND=", skel::to_string(command)));
+  return out;
+}
+
+std::string end_of(const std::string& text) {
+  return text.size() <= kMaxStderrShown ? text
+                                        : "..." + text.substr(text.size() - kMaxStderrShown);
+}
+
+Error died_without_error(std::string_view type, const os::Exit& exit) {
+  std::string msg = exit.err.empty()
+                        ? cat("netplugin failed with no error message: ", exit.describe())
+                        : cat("netplugin failed: ", quote(end_of(exit.err)), ": ", exit.describe());
+  return Error(Code::kDelegateFailed, std::move(msg), cat("plugin ", type));
+}
+
+// The error object on a failed plugin's stdout.
+Error error_of(std::string_view type, const os::Exit& exit) {
+  if (exit.out.empty()) return died_without_error(type, exit);
+  try {
+    const auto document = parse_json(exit.out, "its output");
+    const Reader in(*document);
+    std::uint32_t code = 0;
+    Error error(Code::kDelegateFailed, "");
+    in.optional("code", code);
+    in.optional("msg", error.msg);
+    in.optional("details", error.details);
+    error.code = static_cast<Code>(code);
+    if (error.msg.empty()) error.msg = cat("plugin ", type, " gave no message");
+    return error;
+  } catch (const Error& reason) {
+    return Error(Code::kDelegateFailed,
+                 cat("netplugin failed but error parsing its diagnostic message ",
+                     quote(end_of(exit.out)), ": ", reason.msg),
+                 cat("plugin ", type, ", ", exit.describe(),
+                     exit.err.empty() ? "" : ", stderr: ", end_of(exit.err)));
+  }
+}
+
+// An executable that is being replaced cannot be run for a moment (ETXTBSY).
+os::Exit run_patiently(const os::Command& command) {
+  constexpr int kMaxAttempts = 10;
+  for (int attempt = 0;; ++attempt) {
+    try {
+      return os::run(command);
+    } catch (const Error& error) {
+      if (error.sys_errno != ETXTBSY || attempt == kMaxAttempts) throw;
+    }
+    const timespec duration{0, 1'000'000L << (attempt < 8 ? attempt : 8)};
+    (void)::nanosleep(&duration, nullptr);  // a shorter pause does no harm
+  }
+}
+
+}  // namespace
+
+void check_type(std::string_view type) {
+  if (type.empty()) throw Error(Code::kInvalidNetworkConfig, "no plugin name provided");
+  const bool separators = type.find('/') != std::string_view::npos ||
+                          type.find('\\') != std::string_view::npos ||
+                          type.find('\0') != std::string_view::npos;
+  if (separators || type == "." || type == "..") {
+    throw Error(Code::kInvalidNetworkConfig, cat("invalid plugin name: ", type),
+                "a plugin's type is a file name in one of the folders of CNI_PATH");
+  }
+}
+
+std::string find_in_path(std::string_view type, std::string_view cni_path) {
+  check_type(type);
+  const std::vector<std::string> folders = split_path(cni_path);
+  if (folders.empty()) throw Error(Code::kInvalidEnvironment, "no paths provided");
+  std::string searched;
+  for (const std::string& folder : folders) {
+    std::string path = cat(folder, '/', type);
+    struct stat status {};
+    if (::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode)) return path;
+    searched += cat(searched.empty() ? "" : " ", folder);
+  }
+  throw Error(Code::kDelegateFailed,
+              cat("failed to find plugin ", quote(type), " in path [", searched, "]"));
+}
+
+std::string run(const skel::Request& request, std::string_view type, skel::Command command) {
+  os::Command process;
+  process.path = find_in_path(type, request.path);
+  process.argv = {process.path};
+  process.input = request.stdin_data;
+  process.environment = environment_for(request, command);
+  os::Exit exit = run_patiently(process);
+  if (!exit.ok()) throw error_of(type, exit);
+  if (!exit.err.empty()) {
+    try {
+      os::write_all(request.err, exit.err, "write to stderr");
+    } catch (const Error&) {
+      // Log text that nobody reads.
+    }
+  }
+  return std::move(exit.out);
+}
+
+Result run_add(const skel::Request& request, std::string_view type) {
+  const std::string out = run(request, type, skel::Command::kAdd);
+  return context(cat("result of plugin ", type), [&] {
+    const auto document = parse_json(out, "failed to unmarshal raw result");
+    return read_result(Reader(*document), request.config.cni_version);
+  });
+}
+
+}  // namespace cni::delegate

@@ -1,0 +1,245 @@
+#include "pkg/delegate/ipam.hpp"
+
+#include <linux/if.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "pkg/delegate/delegate.hpp"
+#include "pkg/netlink/route.hpp"
+#include "pkg/os/sysctl.hpp"
+#include "pkg/types/error.hpp"
+
+namespace cni::delegate {
+namespace {
+
+constexpr std::chrono::seconds kDadDeadline{5};  // a probe takes one to two seconds
+
+bool has_ipv6(const Result& result) {
+  return std::any_of(result.ips.begin(), result.ips.end(),
+                     [](const IpConfig& ip) { return !ip.address.address.is_ipv4(); });
+}
+
+bool has_ipv6_gateway(const Result& result) {
+  return std::any_of(result.ips.begin(), result.ips.end(), [](const IpConfig& ip) {
+    return !ip.address.address.is_ipv4() && ip.gateway;
+  });
+}
+
+// Runs inside the container's namespace.
+void write_sysctls(const std::string& ifname, bool ipv6, const InterfaceSetup& setup) {
+  using AcceptDad = InterfaceSetup::AcceptDad;
+  if (setup.accept_dad == AcceptDad::kOn) {
+    os::try_write_sysctl({"net", "ipv6", "conf", ifname, "enhanced_dad"}, "1");
+  }
+  if (setup.accept_dad != AcceptDad::kUnchanged) {
+    os::try_write_sysctl({"net", "ipv6", "conf", ifname, "accept_dad"},
+                         setup.accept_dad == AcceptDad::kOn ? "1" : "0");
+  }
+  if (setup.arp_notify) os::try_write_sysctl({"net", "ipv4", "conf", ifname, "arp_notify"}, "1");
+  if (setup.ndisc_notify) {
+    os::try_write_sysctl({"net", "ipv6", "conf", ifname, "ndisc_notify"}, "1");
+  }
+  if (!ipv6) return;
+  // Container runtimes switch IPv6 off by default in new namespaces.
+  for (const std::string_view name : {std::string_view("lo"), std::string_view(ifname)}) {
+    if (os::read_sysctl({"net", "ipv6", "conf", name, "disable_ipv6"})) {
+      os::write_sysctl({"net", "ipv6", "conf", name, "disable_ipv6"}, "0");
+    }
+  }
+  os::write_sysctl({"net", "ipv6", "conf", ifname, "keep_addr_on_down"}, "1");
+}
+
+// The addresses that belong to the link.
+std::vector<Prefix> addresses_for(const netlink::Link& link, const Result& result) {
+  std::vector<Prefix> out;
+  for (const IpConfig& ip : result.ips) {
+    if (!ip.interface) continue;
+    const auto index = static_cast<std::size_t>(*ip.interface);
+    const bool ours = index < result.interfaces.size() && result.interfaces[index].name == link.name;
+    if (!ours) {
+      throw Error(Code::kInvalidNetworkConfig,
+                  cat("failed to add IP addr ", ip.address.to_string(), " to ", quote(link.name),
+                      ": invalid interface index ", *ip.interface));
+    }
+    out.push_back(ip.address);
+  }
+  return out;
+}
+
+std::optional<Ip> default_gateway(const Result& result, Family family) {
+  for (const IpConfig& ip : result.ips) {
+    if (ip.gateway && ip.gateway->family() == family) return ip.gateway;
+  }
+  return std::nullopt;
+}
+
+netlink::Route kernel_route(const netlink::Link& link, const Result& result, const Route& route) {
+  netlink::Route out;
+  out.destination = route.destination;
+  out.gateway =
+      route.gateway ? route.gateway : default_gateway(result, route.destination.address.family());
+  out.link = link.index;
+  if (route.table) out.table = netlink::TableId{static_cast<std::uint32_t>(*route.table)};
+  out.scope = route.scope;
+  // A route whose scope says that it is on the link does not take a gateway that nobody gave it.
+  if (route.scope == netlink::kScopeLink && !route.gateway) out.gateway.reset();
+  out.priority = route.priority;
+  out.mtu = route.mtu;
+  out.advmss = route.advmss;
+  return out;
+}
+
+void add_routes(netlink::Socket& container, const netlink::Link& link, const Result& result) {
+  for (const Route& route : result.routes) {
+    const netlink::Route wanted = kernel_route(link, result, route);
+    try {
+      netlink::add_route(container, wanted);
+    } catch (Error& error) {
+      // The same route twice in one configuration is one route.
+      if (error.sys_errno == EEXIST) continue;
+      error.msg = cat("failed to add route '", route.destination.to_string(), " via ",
+                      wanted.gateway ? wanted.gateway->to_string() : "<nil>", " dev ", link.name,
+                      " metric ", route.priority, " (Scope: ", wanted.scope.value_or(0),
+                      ", Table: ", static_cast<std::uint32_t>(wanted.table),
+                      ")': ", errno_text(error.sys_errno));
+      throw;
+    }
+  }
+}
+
+void settle_addresses(const ns::Netns& netns, netlink::Socket& container,
+                      const netlink::Link& link) {
+  // Without a carrier nothing can be detected, and waiting would not bring it.
+  const auto now = netlink::find_link(container, link.index);
+  if (!now || (now->flags & IFF_LOWER_UP) == 0) return;
+  if (netlink::wait_for_dad(container, netns, link.index, kDadDeadline)) return;
+  const auto later = netlink::find_link(container, link.index);
+  if (!later || later->state != netlink::OperState::kUp) return;
+  throw Error(Code::kTryAgainLater,
+              cat("duplicate address detection on ", quote(link.name), " did not end within ",
+                  kDadDeadline.count(), " seconds"));
+}
+
+}  // namespace
+
+Result ipam_add(const skel::Request& request, os::Undo& undo) {
+  const std::string& type = request.config.ipam_type;
+  (void)find_in_path(type, request.path);  // nothing to release if there is no such plugin
+  // Pushed first: a delegate whose ADD failed gets a DEL too, as the specification demands.
+  undo.push(cat("release the addresses of ", type), [request] { ipam_del(request); });
+  Result result = run_add(request, type);
+  if (result.ips.empty()) {
+    throw Error(Code::kInvalidNetworkConfig, "IPAM plugin returned missing IP config",
+                cat("ipam.type is ", quote(type)));
+  }
+  return result;
+}
+
+void ipam_del(const skel::Request& request) {
+  if (request.config.ipam_type.empty()) return;
+  (void)run(request, request.config.ipam_type, skel::Command::kDel);
+}
+
+void ipam_check(const skel::Request& request) {
+  if (request.config.ipam_type.empty()) return;
+  (void)run(request, request.config.ipam_type, skel::Command::kCheck);
+}
+
+void ipam_status(const skel::Request& request) {
+  if (request.config.ipam_type.empty()) return;
+  (void)run(request, request.config.ipam_type, skel::Command::kStatus);
+}
+
+void ipam_gc(const skel::Request& request) {
+  if (request.config.ipam_type.empty()) return;
+  (void)run(request, request.config.ipam_type, skel::Command::kGc);
+}
+
+void configure_interface(const ns::Netns& netns, netlink::Socket& container,
+                         const netlink::Link& link, const Result& result,
+                         const InterfaceSetup& setup) {
+  if (result.interfaces.empty()) {
+    throw Error(Code::kInvalidNetworkConfig, "no interfaces to configure");
+  }
+  const std::vector<Prefix> addresses = addresses_for(link, result);
+  netns.run([&] { write_sysctls(link.name, has_ipv6(result), setup); });
+  for (const Prefix& address : addresses) {
+    context("failed to add IP addr",
+            [&] { netlink::add_address(container, link.index, address, setup.dad); });
+  }
+  netlink::set_up(container, link.index);
+  if (setup.dad == netlink::Dad::kKernelDefault && has_ipv6_gateway(result)) {
+    settle_addresses(netns, container, link);
+  }
+  add_routes(container, link, result);
+}
+
+std::vector<Ip> addresses_of(const Result& result) {
+  std::vector<Ip> out;
+  for (const IpConfig& ip : result.ips) out.push_back(ip.address.address);
+  return out;
+}
+
+void check_addresses(netlink::Socket& container, const netlink::Link& link,
+                     const Result& expected) {
+  const std::vector<netlink::Address> present = netlink::list_addresses(container, link.index);
+  for (const IpConfig& ip : expected.ips) {
+    const bool elsewhere =
+        ip.interface && static_cast<std::size_t>(*ip.interface) < expected.interfaces.size() &&
+        expected.interfaces[static_cast<std::size_t>(*ip.interface)].name != link.name;
+    if (elsewhere) continue;
+    const bool found =
+        std::any_of(present.begin(), present.end(), [&](const netlink::Address& address) {
+          return address.prefix == ip.address;
+        });
+    if (found) continue;
+    throw Error(Code::kCheckFailed, cat("Failed to match addr ", ip.address.to_string(),
+                                        " on interface ", link.name));
+  }
+}
+
+void check_routes(netlink::Socket& container, const netlink::Link& link, const Result& expected) {
+  std::vector<netlink::Route> present;
+  for (const Family family : {Family::kIpv4, Family::kIpv6}) {
+    const bool wanted =
+        std::any_of(expected.routes.begin(), expected.routes.end(), [&](const Route& route) {
+          return route.destination.address.family() == family;
+        });
+    if (!wanted) continue;
+    for (auto& route : netlink::list_routes(container, {.family = family, .link = link.index})) {
+      present.push_back(std::move(route));
+    }
+  }
+  for (const Route& route : expected.routes) {
+    const bool found = std::any_of(present.begin(), present.end(), [&](const netlink::Route& other) {
+      const bool same_gateway =
+          !route.gateway || route.destination.is_default() || other.gateway == route.gateway;
+      return other.destination == route.destination.network() && same_gateway;
+    });
+    if (found) continue;
+    throw Error(Code::kCheckFailed,
+                cat("Expected Route ", route.destination.to_string(),
+                    route.gateway ? cat(" via ", route.gateway->to_string()) : "",
+                    " not found in routing table of ", link.name));
+  }
+}
+
+const Interface& expected_interface(const skel::Request& request) {
+  if (!request.config.prev_result) {
+    throw Error(Code::kInvalidNetworkConfig, "Required prevResult missing",
+                "CHECK needs the result of ADD under the key prevResult");
+  }
+  std::string found_sandbox;
+  for (const Interface& interface : request.config.prev_result->interfaces) {
+    if (interface.name != request.ifname) continue;
+    if (interface.sandbox == request.netns) return interface;
+    found_sandbox = interface.sandbox;
+  }
+  throw Error(Code::kCheckFailed,
+              cat("Sandbox in prevResult ", found_sandbox,
+                  " doesn't match configured netns: ", request.netns),
+              cat("prevResult has no interface ", request.ifname, " in that namespace"));
+}
+
+}  // namespace cni::delegate

@@ -1,0 +1,323 @@
+#include "pkg/netlink/link.hpp"
+
+#include <linux/if.h>
+#include <linux/if_bridge.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <linux/veth.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "pkg/netlink/message.hpp"
+#include "pkg/types/error.hpp"
+
+namespace cni::netlink {
+namespace {
+
+ifinfomsg header_for(LinkIndex index) {
+  ifinfomsg header{};
+  header.ifi_family = AF_UNSPEC;
+  header.ifi_index = static_cast<int>(index);
+  return header;
+}
+
+void read_link_info(const Attributes& info, Link& link) {
+  link.kind = info.text(IFLA_INFO_KIND);
+  if (link.kind == "macvlan") {
+    const Attributes data = info.nested(IFLA_INFO_DATA, IFLA_MACVLAN_MAX);
+    link.macvlan_mode = static_cast<MacvlanMode>(data.u32(IFLA_MACVLAN_MODE));
+  }
+  if (info.text(IFLA_INFO_SLAVE_KIND) == "bridge") {
+    const Attributes port = info.nested(IFLA_INFO_SLAVE_DATA, IFLA_BRPORT_MAX);
+    link.hairpin = port.u8(IFLA_BRPORT_MODE) != 0;
+    link.isolated = port.u8(IFLA_BRPORT_ISOLATED) != 0;
+  }
+}
+
+Link read_link(const nlmsghdr* message) {
+  const auto* header = static_cast<const ifinfomsg*>(nlmsg_data(message));
+  const Attributes attributes(message, sizeof *header, IFLA_MAX);
+  Link link;
+  link.index = LinkIndex{header->ifi_index};
+  link.flags = header->ifi_flags;
+  link.name = attributes.text(IFLA_IFNAME);
+  link.alias = attributes.text(IFLA_IFALIAS);
+  const std::string_view mac = attributes.bytes(IFLA_ADDRESS);
+  link.mac = Mac::from_bytes(mac.data(), mac.size());
+  link.mtu = attributes.u32(IFLA_MTU);
+  link.state = OperState{attributes.u8(IFLA_OPERSTATE)};
+  link.master = LinkIndex{static_cast<int>(attributes.u32(IFLA_MASTER))};
+  link.parent = LinkIndex{static_cast<int>(attributes.u32(IFLA_LINK))};
+  link.parent_elsewhere = attributes.has(IFLA_LINK_NETNSID);
+  link.promiscuity = attributes.u32(IFLA_PROMISCUITY);
+  if (attributes.has(IFLA_LINKINFO)) {
+    read_link_info(attributes.nested(IFLA_LINKINFO, IFLA_INFO_MAX), link);
+  }
+  return link;
+}
+
+std::optional<Link> look_up(Socket& socket, Message& message, std::string_view operation) {
+  message.put_u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+  std::optional<Link> found;
+  try {
+    socket.get(message, operation, [&](const nlmsghdr* reply) { found = read_link(reply); });
+  } catch (const Error& error) {
+    if (error.sys_errno != ENODEV) throw;
+  }
+  return found;
+}
+
+Error no_such_link(std::string_view name) {
+  return Error(Code::kSystemCall, cat("failed to lookup ", quote(name), ": no such device"), {},
+               ENODEV);
+}
+
+Message new_link(std::string_view name) {
+  check_link_name(name);
+  Message message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
+  message.header(ifinfomsg{}).put_string(IFLA_IFNAME, name);
+  return message;
+}
+
+// Fills IFLA_LINKINFO for a link type; data(message) writes its IFLA_INFO_DATA.
+template <class Data>
+void put_kind(Message& message, std::string_view kind, Data&& data) {
+  message.nest(IFLA_LINKINFO, [&](Message& info) {
+    info.put_string(IFLA_INFO_KIND, kind).nest(IFLA_INFO_DATA, data);
+  });
+}
+
+// A kernel without the link type answers EOPNOTSUPP; the message then names what is missing.
+void create_link(Socket& socket, Message& message, std::string_view operation,
+                 std::string_view kind, std::string_view option) {
+  try {
+    socket.request(message, operation);
+  } catch (Error& error) {
+    if (error.sys_errno != EOPNOTSUPP) throw;
+    Error named(Code::kMissingKernelFeature,
+                cat(operation, ": the kernel has no ", kind, " support (", option, ")"),
+                error.details, error.sys_errno);
+    throw named;
+  }
+}
+
+}  // namespace
+
+std::string_view to_string(OperState state) {
+  switch (state) {
+    case OperState::kUnknown:
+      return "unknown";
+    case OperState::kNotPresent:
+      return "not-present";
+    case OperState::kDown:
+      return "down";
+    case OperState::kLowerLayerDown:
+      return "lower-layer-down";
+    case OperState::kTesting:
+      return "testing";
+    case OperState::kDormant:
+      return "dormant";
+    case OperState::kUp:
+      break;
+  }
+  return "up";
+}
+
+bool Link::is_up() const { return (flags & IFF_UP) != 0; }
+
+void check_link_name(std::string_view name) {
+  const bool bad_character = std::any_of(name.begin(), name.end(), [](char c) {
+    const auto octet = static_cast<unsigned char>(c);
+    return octet <= 0x20 || octet == 0x7f || c == '/' || c == ':';
+  });
+  if (name.empty() || name.size() >= IFNAMSIZ || name == "." || name == ".." || bad_character) {
+    throw Error(Code::kInvalidNetworkConfig,
+                cat(quote(name), " cannot be the name of an interface: it has to have 1 to 15 "
+                                  "characters, without \"/\", \":\" and white space"));
+  }
+}
+
+std::optional<Link> find_link(Socket& socket, std::string_view name) {
+  check_link_name(name);
+  Message message(RTM_GETLINK, 0);
+  message.header(ifinfomsg{}).put_string(IFLA_IFNAME, name);
+  return look_up(socket, message, cat("look up link ", name));
+}
+
+std::optional<Link> find_link(Socket& socket, LinkIndex index) {
+  Message message(RTM_GETLINK, 0);
+  message.header(header_for(index));
+  return look_up(socket, message, cat("look up link with index ", static_cast<int>(index)));
+}
+
+Link get_link(Socket& socket, std::string_view name) {
+  auto found = find_link(socket, name);
+  if (!found) throw no_such_link(name);
+  return *std::move(found);
+}
+
+Link get_link(Socket& socket, LinkIndex index) {
+  auto found = find_link(socket, index);
+  if (!found) throw no_such_link(cat("index ", static_cast<int>(index)));
+  return *std::move(found);
+}
+
+std::optional<Link> find_link_if(Socket& socket,
+                                 const std::function<bool(const Link&)>& condition) {
+  Message message(RTM_GETLINK, 0);
+  message.header(ifinfomsg{}).put_u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+  std::optional<Link> found;
+  const auto take = [&](const nlmsghdr* reply) {
+    if (found) return;
+    Link link = read_link(reply);
+    if (condition(link)) found = std::move(link);
+  };
+  socket.dump(message, "list links", take, [&] { found.reset(); });
+  return found;
+}
+
+bool ensure_bridge(Socket& socket, const BridgeSpec& spec) {
+  Message message = new_link(spec.name);
+  if (spec.mtu != 0) message.put_u32(IFLA_MTU, spec.mtu);
+  if (!spec.mac.empty()) message.put_mac(IFLA_ADDRESS, spec.mac);
+  put_kind(message, "bridge", [&](Message& data) {
+    if (spec.vlan_filtering) data.put_u8(IFLA_BR_VLAN_FILTERING, 1);
+  });
+  try {
+    create_link(socket, message, cat("add bridge ", spec.name), "bridge", "CONFIG_BRIDGE");
+    return true;
+  } catch (const Error& error) {
+    if (error.sys_errno == EEXIST) return false;
+    throw;
+  }
+}
+
+void add_veth(Socket& socket, const VethSpec& spec) {
+  check_link_name(spec.peer_name);
+  Message message = new_link(spec.name);
+  if (spec.mtu != 0) message.put_u32(IFLA_MTU, spec.mtu);
+  if (!spec.mac.empty()) message.put_mac(IFLA_ADDRESS, spec.mac);
+  put_kind(message, "veth", [&](Message& data) {
+    data.nest(VETH_INFO_PEER, [&](Message& peer) {
+      peer.header(ifinfomsg{}).put_string(IFLA_IFNAME, spec.peer_name);
+      if (spec.mtu != 0) peer.put_u32(IFLA_MTU, spec.mtu);
+      if (spec.peer_netns_fd >= 0) {
+        peer.put_u32(IFLA_NET_NS_FD, static_cast<std::uint32_t>(spec.peer_netns_fd));
+      }
+    });
+  });
+  create_link(socket, message, cat("add veth pair ", spec.name, " and ", spec.peer_name), "veth",
+              "CONFIG_VETH");
+}
+
+void add_macvlan(Socket& socket, const MacvlanSpec& spec) {
+  Message message = new_link(spec.name);
+  message.put_u32(IFLA_LINK, static_cast<std::uint32_t>(spec.parent));
+  if (spec.mtu != 0) message.put_u32(IFLA_MTU, spec.mtu);
+  if (!spec.mac.empty()) message.put_mac(IFLA_ADDRESS, spec.mac);
+  if (spec.netns_fd >= 0) {
+    message.put_u32(IFLA_NET_NS_FD, static_cast<std::uint32_t>(spec.netns_fd));
+  }
+  put_kind(message, "macvlan", [&](Message& data) {
+    data.put_u32(IFLA_MACVLAN_MODE, static_cast<std::uint32_t>(spec.mode));
+    if (spec.bc_queue_len != 0) data.put_u32(IFLA_MACVLAN_BC_QUEUE_LEN, spec.bc_queue_len);
+  });
+  create_link(socket, message, cat("add macvlan ", spec.name), "macvlan", "CONFIG_MACVLAN");
+}
+
+void change_link(Socket& socket, LinkIndex index, const LinkChange& change,
+                 std::string_view operation) {
+  ifinfomsg header = header_for(index);
+  const auto set_flag = [&](const std::optional<bool>& wanted, unsigned flag) {
+    if (!wanted) return;
+    header.ifi_change |= flag;
+    if (*wanted) header.ifi_flags |= flag;
+  };
+  set_flag(change.up, IFF_UP);
+  set_flag(change.promiscuous, IFF_PROMISC);
+
+  Message message(RTM_SETLINK, 0);
+  message.header(header);
+  if (change.master) message.put_u32(IFLA_MASTER, static_cast<std::uint32_t>(*change.master));
+  if (change.mac) message.put_mac(IFLA_ADDRESS, *change.mac);
+  if (change.mtu) message.put_u32(IFLA_MTU, *change.mtu);
+  if (change.alias) message.put(IFLA_IFALIAS, change.alias->data(), change.alias->size());
+  if (change.name) {
+    check_link_name(*change.name);
+    message.put_string(IFLA_IFNAME, *change.name);
+  }
+  socket.request(message, operation);
+}
+
+void set_up(Socket& socket, LinkIndex index) {
+  LinkChange change;
+  change.up = true;
+  change_link(socket, index, change, cat("set link ", static_cast<int>(index), " up"));
+}
+
+void set_down(Socket& socket, LinkIndex index) {
+  LinkChange change;
+  change.up = false;
+  change_link(socket, index, change, cat("set link ", static_cast<int>(index), " down"));
+}
+
+void set_bridge_port_flags(Socket& socket, LinkIndex index, const BridgePortFlags& flags) {
+  Message message(RTM_NEWLINK, 0);
+  message.header(header_for(index)).nest(IFLA_LINKINFO, [&](Message& info) {
+    info.put_string(IFLA_INFO_SLAVE_KIND, "bridge")
+        .nest(IFLA_INFO_SLAVE_DATA, [&](Message& port) {
+          port.put_u8(IFLA_BRPORT_MODE, flags.hairpin ? 1 : 0);
+          port.put_u8(IFLA_BRPORT_ISOLATED, flags.isolated ? 1 : 0);
+        });
+  });
+  socket.request(message, cat("set the bridge port flags of link ", static_cast<int>(index)));
+}
+
+bool remove_link(Socket& socket, LinkIndex index) {
+  Message message(RTM_DELLINK, 0);
+  message.header(header_for(index));
+  try {
+    socket.request(message, cat("delete link with index ", static_cast<int>(index)));
+    return true;
+  } catch (const Error& error) {
+    if (error.sys_errno == ENODEV) return false;
+    throw;
+  }
+}
+
+bool remove_link(Socket& socket, std::string_view name) {
+  check_link_name(name);
+  Message message(RTM_DELLINK, 0);
+  message.header(ifinfomsg{}).put_string(IFLA_IFNAME, name);
+  try {
+    socket.request(message, cat("delete link ", name));
+    return true;
+  } catch (const Error& error) {
+    if (error.sys_errno == ENODEV) return false;
+    throw;
+  }
+}
+
+std::optional<OperState> wait_until_up(Socket& socket, LinkIndex index,
+                                       std::chrono::milliseconds deadline) {
+  std::optional<OperState> last;
+  const auto settled = [&] {
+    const auto link = find_link(socket, index);
+    last = link ? std::optional(link->state) : std::nullopt;
+    return !link || link->state == OperState::kUp || link->state == OperState::kUnknown;
+  };
+  if (settled()) return last;
+
+  Socket notifications = Socket::open();
+  notifications.subscribe(RTNLGRP_LINK);
+  if (settled()) return last;  // it may have changed before the subscription
+  (void)notifications.wait_for(deadline, [&](const nlmsghdr* message) {
+    if (message == nullptr) return settled();
+    const auto* header = static_cast<const ifinfomsg*>(nlmsg_data(message));
+    return LinkIndex{header->ifi_index} == index && settled();
+  });
+  return last;
+}
+
+}  // namespace cni::netlink

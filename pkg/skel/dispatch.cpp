@@ -1,0 +1,265 @@
+#include "pkg/skel/dispatch.hpp"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "pkg/ns/netns.hpp"
+#include "pkg/os/fd.hpp"
+#include "pkg/types/error.hpp"
+
+#ifndef CNI_VERSION
+#define CNI_VERSION "version unknown"
+#endif
+
+namespace cni::skel {
+namespace {
+
+constexpr std::array kCommands = {Command::kAdd,    Command::kDel, Command::kCheck,
+                                  Command::kGc,     Command::kStatus, Command::kVersion};
+
+std::optional<Command> parse_command(std::string_view text) {
+  for (const Command command : kCommands) {
+    if (to_string(command) == text) return command;
+  }
+  return std::nullopt;
+}
+
+// Which commands demand a variable. Variables stand in the order in which they are examined and reported.
+struct Variable {
+  std::string_view name;
+  std::string Request::*value;
+  std::vector<Command> required_by;
+  void (*check)(std::string_view value);
+};
+
+const std::array<Variable, 5>& variables() {
+  using enum Command;
+  static const std::array<Variable, 5> kTable = {{
+      {"CNI_CONTAINERID", &Request::container_id, {kAdd, kDel, kCheck}, check_container_id},
+      {"CNI_NETNS", &Request::netns, {kAdd, kCheck}, nullptr},
+      {"CNI_IFNAME", &Request::ifname, {kAdd, kDel, kCheck}, check_ifname},
+      {"CNI_ARGS", &Request::args, {}, nullptr},
+      {"CNI_PATH", &Request::path, {kAdd, kDel, kCheck, kGc, kStatus}, nullptr},
+  }};
+  return kTable;
+}
+
+void read_environment(Request& request, std::optional<Command> command) {
+  std::string missing;
+  for (const Variable& variable : variables()) {
+    std::string& value = request.*variable.value;
+    value = environment_value(request.environment, variable.name);
+    const bool required =
+        command && std::find(variable.required_by.begin(), variable.required_by.end(), *command) !=
+                       variable.required_by.end();
+    if (!required) continue;
+    if (value.empty()) {
+      missing += cat(missing.empty() ? "" : ",", variable.name);
+    } else if (variable.check != nullptr) {
+      variable.check(value);
+    }
+  }
+  if (!missing.empty()) {
+    throw Error(Code::kInvalidEnvironment, cat("required env variables [", missing, "] missing"));
+  }
+  std::string override_text = environment_value(request.environment, "CNI_NETNS_OVERRIDE");
+  for (char& c : override_text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  request.netns_override = override_text == "1" || override_text == "true";
+}
+
+std::string describe_versions(std::span<const std::string_view> versions) {
+  std::string out;
+  for (const std::string_view version : versions) {
+    out += cat(out.empty() ? "" : " ", quote(version));
+  }
+  return out;
+}
+
+void check_supported(const Plugin& plugin, const Request& request) {
+  if (is_supported(request.config.cni_version, plugin.versions)) return;
+  throw Error(Code::kIncompatibleVersion, "incompatible CNI versions",
+              cat("config is ", quote(request.config.cni_version), ", plugin supports [",
+                  describe_versions(plugin.versions), "]"));
+}
+
+// CHECK, GC and STATUS came with later versions of the specification.
+void check_allows(const Plugin& plugin, const Request& request, Version first,
+                  std::string_view verb) {
+  const auto configured = Version::parse(request.config.cni_version);
+  if (!configured) {
+    throw Error(Code::kDecodingFailure,
+                cat("cniVersion: ", quote(request.config.cni_version), " is not a version"));
+  }
+  if (*configured < first) {
+    throw Error(Code::kIncompatibleVersion, cat("config version does not allow ", verb));
+  }
+  const bool reached = std::any_of(
+      plugin.versions.begin(), plugin.versions.end(),
+      [&](std::string_view text) { return *Version::parse(text) >= *configured; });
+  if (!reached) {
+    throw Error(Code::kIncompatibleVersion, cat("plugin version does not allow ", verb));
+  }
+}
+
+void check_version(const Plugin& plugin, const Request& request) {
+  switch (request.command) {
+    case Command::kCheck:
+      check_allows(plugin, request, kFirstWithCheck, "CHECK");
+      break;
+    case Command::kGc:
+      check_allows(plugin, request, kFirstWithGc, "GC");
+      break;
+    case Command::kStatus:
+      check_allows(plugin, request, kFirstWithStatus, "STATUS");
+      break;
+    default:
+      break;
+  }
+  check_supported(plugin, request);
+}
+
+// ADD and DEL have to act on another namespace than the plugin's own, or they would take the host's interfaces apart.
+void check_netns(const Request& request) {
+  if (request.netns_override || request.netns.empty()) return;
+  std::optional<ns::Netns> container;
+  try {
+    container = ns::Netns::find(request.netns);
+  } catch (const Error&) {
+    return;  // what cannot be opened is not ours; the plugin says what it makes of it
+  }
+  if (!container || !container->is_same(ns::Netns::current())) return;
+  throw Error(Code::kInvalidNetns,
+              "plugin's netns and netns from CNI_NETNS should not be the same",
+              cat("CNI_NETNS is ", request.netns));
+}
+
+void print(const Io& io, std::string_view text) { os::write_all(io.out, text, "write to stdout"); }
+
+void print_version(const Plugin& plugin, const Io& io) {
+  nlohmann::ordered_json out;
+  out["cniVersion"] = kCurrentVersion;
+  out["supportedVersions"] = plugin.versions;
+  print(io, out.dump() + "\n");
+}
+
+void print_about(const Plugin& plugin, const Io& io) {
+  std::string versions;
+  for (const std::string_view version : plugin.versions) {
+    versions += cat(versions.empty() ? "" : ", ", version);
+  }
+  os::write_all(io.err,
+                cat("CNI ", plugin.name, " plugin ", CNI_VERSION,
+                    "\nCNI protocol versions supported: ", versions, "\n"),
+                "write to stderr");
+}
+
+std::string error_json(const Error& error, std::string_view version) {
+  nlohmann::ordered_json out;
+  out["cniVersion"] = version;
+  out["code"] = static_cast<unsigned>(error.code);
+  out["msg"] = error.msg;
+  if (!error.details.empty()) out["details"] = error.details;
+  return out.dump(4, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+void run_add(const Plugin& plugin, const Request& request, const Io& io) {
+  os::Undo undo(io.on_undo_push);
+  try {
+    const Result result = plugin.add(request, undo);
+    const std::string text = result_to_json(result, request.config.cni_version);
+    if (io.before_print) io.before_print();
+    print(io, text);
+    undo.commit();
+  } catch (Error& error) {
+    for (const std::string& failure : undo.roll_back()) {
+      error.add_detail(cat("undo failed: ", failure));
+    }
+    throw;
+  }
+}
+
+void call(const Plugin& plugin, const Request& request, const Io& io) {
+  const auto if_there = [&](void (*verb)(const Request&)) {
+    if (verb != nullptr) verb(request);
+  };
+  switch (request.command) {
+    case Command::kAdd:
+      run_add(plugin, request, io);
+      break;
+    case Command::kDel:
+      if_there(plugin.del);
+      break;
+    case Command::kCheck:
+      if_there(plugin.check);
+      break;
+    case Command::kGc:
+      if_there(plugin.gc);
+      break;
+    case Command::kStatus:
+      if_there(plugin.status);
+      break;
+    case Command::kVersion:
+      break;  // answered before stdin is read
+  }
+}
+
+void serve(const Plugin& plugin, const Io& io, Request& request) {
+  const std::string text = environment_value(io.environment, "CNI_COMMAND");
+  const auto command = parse_command(text);
+  read_environment(request, command);
+  if (command == Command::kVersion) {
+    print_version(plugin, io);
+    return;
+  }
+  request.stdin_data = os::read_all(io.in, "error reading from stdin");
+  request.config = NetConf::parse(request.stdin_data);
+  check_network_name(request.config.name);
+  if (!command) {
+    throw Error(Code::kInvalidEnvironment, cat("unknown CNI_COMMAND: ", text));
+  }
+  request.command = *command;
+  check_version(plugin, request);
+  const bool lenient = request.command == Command::kDel;
+  request.config.read_shared_keys(lenient ? Strictness::kLenient : Strictness::kStrict);
+  const bool acts_on_netns = request.command == Command::kAdd || request.command == Command::kDel;
+  if (acts_on_netns) check_netns(request);
+  call(plugin, request, io);
+}
+
+}  // namespace
+
+int run(const Plugin& plugin, const Io& io) {
+  if (environment_value(io.environment, "CNI_COMMAND").empty()) {
+    try {
+      print_about(plugin, io);
+    } catch (const Error&) {
+      // Nobody is there to read it.
+    }
+    return 0;
+  }
+
+  Request request;
+  request.environment = io.environment;
+  request.err = io.err;
+  const auto report = [&](const Error& error) {
+    try {
+      print(io, error_json(error, version_or_default(request.config.cni_version)));
+    } catch (const Error&) {
+      // stdout is gone; the exit status still tells.
+    }
+    return 1;
+  };
+  try {
+    serve(plugin, io, request);
+    return 0;
+  } catch (const Error& error) {
+    return report(error);
+  } catch (const std::exception& error) {
+    return report(Error(Code::kInternal, error.what()));
+  }
+}
+
+}  // namespace cni::skel

@@ -1,0 +1,61 @@
+#!/bin/bash
+# check_layers.sh [FOLDER]
+#
+# Checks the includes of pkg/ and plugins/ in FOLDER, by default this project:
+#   - they point only downwards: plugins > delegate > skel, netfilter > netlink > ns > os > types;
+#   - plugins never include each other;
+#   - an include in quotes names the file from the project's root;
+#   - libnl stays inside pkg/netlink and pkg/netfilter, the large header of the JSON library outside headers;
+#   - nothing that makes executables large and slow to start: iostreams, locales, std::filesystem, std::regex;
+#   - no shell and no environment behind the caller's back: system, popen, getenv.
+set -euo pipefail
+if [[ ${1:-} == --help || ${1:-} == -h ]]; then
+  sed -n '2,/^[^#]/{ s/^# \{0,1\}//p; }' "$0"
+  exit 0
+fi
+cd "${1:-$(dirname "${BASH_SOURCE[0]}")/..}"
+
+# shellcheck disable=SC2016  # the dollars are awk's
+find pkg plugins \( -name '*.hpp' -o -name '*.cpp' \) -print0 | sort -z | xargs -0 awk '
+  BEGIN {
+    # What each folder of pkg/ may include besides itself.
+    below["types"] = " "
+    below["os"] = below["types"] "types "
+    below["ns"] = below["os"] "os "
+    below["netlink"] = below["ns"] "ns "
+    below["netfilter"] = below["netlink"] "netlink "
+    below["skel"] = below["netlink"] "netlink "
+    below["delegate"] = below["skel"] "skel "
+  }
+  function complain(text) { printf "%s:%d: %s\n", FILENAME, FNR, text; bad = 1 }
+  function check_project_include(included,   from, to) {
+    split(FILENAME, from, "/")
+    split(included, to, "/")
+    if (to[1] != "pkg" && to[1] != "plugins") {
+      complain("name \"" included "\" from the root of the project")
+    } else if (from[1] == "pkg" && to[1] == "plugins") {
+      complain("pkg/ includes a plugin")
+    } else if (from[1] == "pkg" && !(from[2] in below)) {
+      complain("pkg/" from[2] " has no place among the layers; give it one in check_layers.sh")
+    } else if (from[1] == "pkg" && from[2] != to[2] && !index(below[from[2]], " " to[2] " ")) {
+      complain("pkg/" from[2] " must not include pkg/" to[2] ", which is not below it")
+    } else if (from[1] == "plugins" && to[1] == "plugins" && (from[2] "/" from[3]) != (to[2] "/" to[3])) {
+      complain("a plugin includes another plugin")
+    }
+    if (included ~ /^pkg\/netlink\/(message|handle)\.hpp$/ && !inside_netlink)
+      complain(included " is private to pkg/netlink and pkg/netfilter")
+  }
+  FNR == 1 { inside_netlink = FILENAME ~ /^pkg\/(netlink|netfilter)\// }
+  /^#[ \t]*include[ \t]*"/ { split($0, part, "\""); check_project_include(part[2]) }
+  /^#[ \t]*include[ \t]*<netlink\// && !inside_netlink { complain("libnl belongs in pkg/netlink") }
+  /^#[ \t]*include[ \t]*<nlohmann\/json\.hpp>/ && FILENAME ~ /\.hpp$/ && FILENAME != "pkg/types/json.hpp" {
+    complain("headers take <nlohmann/json_fwd.hpp>")
+  }
+  /^#[ \t]*include[ \t]*<(iostream|fstream|sstream|iomanip|locale|filesystem|regex)>/ {
+    complain("too large for a plugin: " $2)
+  }
+  /(^|[^a-z_.>])(system|popen|getenv|secure_getenv)\(/ && !/^[ \t]*\/\// {
+    complain("no shell and no getenv; see pkg/os/process.hpp and skel::Io")
+  }
+  END { exit bad }
+'

@@ -1,0 +1,208 @@
+// nftables over netlink, without the nft program: tables, chains, sets, maps and rules as data,
+// changed in transactions that the kernel applies as a whole or not at all.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "pkg/netlink/socket.hpp"
+#include "pkg/types/address.hpp"
+
+namespace cni::netfilter {
+
+// NFPROTO_ values.
+enum class NftFamily : std::uint8_t { kInet = 1, kIpv4 = 2, kBridge = 7, kIpv6 = 10 };
+
+struct NftTable {
+  NftFamily family = NftFamily::kInet;
+  std::string name;
+
+  // "inet cni_plugins_masquerade", as nft writes it.
+  std::string to_string() const;
+};
+
+// Where a base chain hooks into the kernel. The policy is accept.
+struct NftHook {
+  std::string type;          // "nat", "filter"
+  std::uint32_t number = 0;  // NF_INET_POST_ROUTING, NF_BR_PRE_ROUTING ...
+  std::int32_t priority = 0;
+};
+
+struct NftChain {
+  std::string name;
+  std::optional<NftHook> hook;  // a base chain has one
+  std::string comment;
+};
+
+// What the keys (and data) of sets and maps consist of; a list of several is a concatenation.
+enum class NftType : std::uint8_t {
+  kIpv4Address = 7,
+  kIpv6Address = 8,
+  kEtherAddress = 9,
+  kInetProtocol = 12,
+  kInetService = 13,
+  kIfname = 41,
+};
+
+struct NftVerdict {
+  enum class Kind { kAccept, kDrop, kReturn, kJump, kGoto };
+  Kind kind = Kind::kAccept;
+  std::string chain;  // of kJump and kGoto
+
+  bool operator==(const NftVerdict& other) const = default;
+};
+
+// A set, or with `data` or `is_verdict_map` a map. Kernels check all targets of a verdict map
+// whenever one of them is added: a set, or a map to data, is what stays cheap with many elements.
+struct NftSet {
+  std::string name;
+  std::vector<NftType> key;
+  std::vector<NftType> data;
+  bool is_verdict_map = false;
+  std::string comment;
+};
+
+// Key and data are the octets as the kernel compares them; NftKey builds them.
+struct NftElement {
+  std::string key;
+  std::string data;
+  std::optional<NftVerdict> verdict;
+  std::string comment;
+};
+
+// Builds the octets of a (concatenated) key: each part padded to a multiple of four.
+class NftKey {
+ public:
+  NftKey& ip(const Ip& ip);
+  NftKey& mac(const Mac& mac);
+  NftKey& ifname(std::string_view name);
+  std::string take() { return std::move(bytes_); }
+
+ private:
+  NftKey& part(const void* data, std::size_t size);
+  std::string bytes_;
+};
+
+// What rules are made of. Registers are the four of 16 octets, 1 to 4.
+enum class NftField : std::uint8_t {
+  kNfproto,
+  kIifname,
+  kIpv4Source,
+  kIpv4Destination,
+  kIpv6Source,
+  kIpv6Destination,
+  kEtherSource,
+};
+struct NftLoad {
+  NftField field = NftField::kNfproto;
+  std::uint32_t reg = 1;
+};
+struct NftCompare {
+  std::string value;
+  bool equal = true;
+};
+struct NftMask {  // register 1 and mask
+  std::string mask;
+};
+struct NftLookup {  // goes on with the rule if register 1 (and those behind it) is in the set
+  std::string set;
+};
+struct NftMasquerade {};
+using NftExpression =
+    std::variant<NftLoad, NftCompare, NftMask, NftLookup, NftVerdict, NftMasquerade>;
+
+struct NftRule {
+  std::vector<NftExpression> expressions;
+  std::string comment;
+};
+
+// The expressions that test one field: what nft writes as `ip daddr != 10.22.0.0/16`. Tests of an
+// IP address include that of the family, which a table of family inet needs.
+std::vector<NftExpression> nft_match_network(NftField field, const Prefix& network, bool equal);
+
+// Joins expressions to one rule.
+NftRule nft_rule(std::vector<std::vector<NftExpression>> parts, std::string comment = {});
+
+// Whether an object that exists already is success or fails the transaction with EEXIST.
+enum class NftCreate { kIfAbsent, kExclusive };
+
+// Changes of one table, applied together. An object may be used by later changes of the same
+// transaction.
+class NftTransaction {
+ public:
+  explicit NftTransaction(NftTable table);
+  NftTransaction(NftTransaction&&) noexcept;
+  ~NftTransaction();
+
+  NftTransaction& add_table(std::string_view comment);
+  NftTransaction& add_chain(const NftChain& chain);
+  NftTransaction& add_set(const NftSet& set, NftCreate create);
+  NftTransaction& append_rule(std::string_view chain, const NftRule& rule);
+  NftTransaction& prepend_rule(std::string_view chain, const NftRule& rule);
+  NftTransaction& add_element(std::string_view set, const NftElement& element, NftCreate create);
+  // These fail with ENOENT for what is absent.
+  NftTransaction& flush_chain(std::string_view chain);
+  NftTransaction& delete_chain(std::string_view chain);
+  NftTransaction& delete_set(std::string_view set);
+  NftTransaction& delete_rule(std::string_view chain, std::uint64_t handle);
+  NftTransaction& delete_element(std::string_view set, std::string_view key);
+  NftTransaction& delete_table();
+
+  bool empty() const;
+
+  // Applies all changes, or none and throws: sys_errno tells why. A transaction without changes
+  // does nothing. EAGAIN, EINTR and EBUSY are retried with a bound and then thrown as
+  // Code::kTryAgainLater.
+  void commit(netlink::Socket& socket, std::string_view operation);
+
+ private:
+  friend bool nft_usable(netlink::Socket& socket);
+  struct Messages;
+  NftTable table_;
+  std::unique_ptr<Messages> messages_;
+};
+
+// A rule as far as it says whose it is.
+struct NftRuleInfo {
+  std::uint64_t handle = 0;
+  std::string comment;            // nft's, or that of an iptables comment match
+  std::string target;             // the chain that it jumps or goes to; empty without one
+  std::vector<std::string> sets;  // that it looks up
+  std::string source;   // the octets that the IP source address is compared with; empty without
+  std::string iifname;  // the input interface it is for; empty without
+  std::vector<std::string> values;  // all octets that it compares something with
+};
+
+bool nft_table_exists(netlink::Socket& socket, const NftTable& table);
+// How many rules the chain has plus how many refer to it; absent without the chain.
+std::optional<std::uint32_t> nft_chain_use(netlink::Socket& socket, const NftTable& table,
+                                           std::string_view chain);
+// The names of the table's chains or sets that begin with prefix. None without the table.
+std::vector<std::string> nft_list_chains(netlink::Socket& socket, const NftTable& table,
+                                         std::string_view prefix);
+std::vector<std::string> nft_list_sets(netlink::Socket& socket, const NftTable& table,
+                                       std::string_view prefix);
+// None without the table or chain.
+std::vector<NftRuleInfo> nft_list_rules(netlink::Socket& socket, const NftTable& table,
+                                        std::string_view chain);
+// One element, looked up by its key; absent if it, the set or the table is.
+std::optional<NftElement> nft_find_element(netlink::Socket& socket, const NftTable& table,
+                                           std::string_view set, std::string_view key);
+// All elements: their work grows with the set. None without the set.
+std::vector<NftElement> nft_list_elements(netlink::Socket& socket, const NftTable& table,
+                                          std::string_view set);
+
+// Whether this kernel has nf_tables with NAT and this process may change it. Asks the kernel to
+// check a transaction that it then has to refuse; nothing is changed and no program is run.
+bool nft_usable(netlink::Socket& socket);
+
+// At most what nft accepts as a comment (128 octets): longer texts are cut and end in "-" and a
+// digest of the whole.
+std::string nft_comment(std::string_view text);
+
+}  // namespace cni::netfilter

@@ -1,0 +1,59 @@
+#include "plugins/ipam/static/static_ipam.hpp"
+
+#include <algorithm>
+
+#include "pkg/types/error.hpp"
+#include "plugins/ipam/static/config.hpp"
+
+namespace cni::static_ipam {
+namespace {
+
+Result add(const skel::Request& request, os::Undo&) {
+  const Config config = parse(request);
+  Result result;
+  for (const Address& entry : config.addresses) {
+    result.ips.push_back(
+        {.interface = std::nullopt, .address = entry.address, .gateway = entry.gateway});
+  }
+  result.routes = config.routes;
+  result.dns = config.dns;
+  return result;
+}
+
+// There is no state. The configuration is not even read, so that no mistake in it can stand in the
+// way.
+void del(const skel::Request&) {}
+
+void check(const skel::Request& request) {
+  const Config config = parse(request);
+  if (!request.config.prev_result) {
+    throw Error(Code::kInvalidNetworkConfig, "Required prevResult missing");
+  }
+  const std::vector<IpConfig>& present = request.config.prev_result->ips;
+  for (const Address& expected : config.addresses) {
+    const std::string failure = cat("static: Failed to match addr ", expected.address.to_string(),
+                                    " on interface ", request.ifname);
+    const auto found = std::find_if(present.begin(), present.end(), [&](const IpConfig& ip) {
+      return ip.address == expected.address;
+    });
+    if (found == present.end()) {
+      throw Error(Code::kCheckFailed, cat(failure, ": prevResult does not have it"));
+    }
+    // Without a gateway here, a main plugin may have added its own.
+    if (expected.gateway && found->gateway != expected.gateway) {
+      throw Error(Code::kCheckFailed,
+                  cat(failure, ": its gateway in prevResult is ",
+                      found->gateway ? found->gateway->to_string() : "missing",
+                      ", in the configuration ", expected.gateway->to_string()));
+    }
+  }
+}
+
+void status(const skel::Request& request) { (void)parse(request); }
+
+}  // namespace
+
+const skel::Plugin plugin{
+    .name = "static", .add = add, .del = del, .check = check, .status = status};
+
+}  // namespace cni::static_ipam

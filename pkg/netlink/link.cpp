@@ -138,6 +138,29 @@ void check_link_name(std::string_view name) {
   }
 }
 
+void check_mtu(std::uint32_t mtu, std::string_view key) {
+  constexpr std::uint32_t kMin = 68;     // RFC 791: what every IPv4 link has to carry
+  constexpr std::uint32_t kMax = 65535;  // ETH_MAX_MTU
+  if (mtu == 0 || (mtu >= kMin && mtu <= kMax)) return;
+  throw Error(Code::kInvalidNetworkConfig,
+              cat(key, ": invalid MTU ", mtu, ", must be 0 or from ", kMin, " to ", kMax));
+}
+
+bool kernel_has_link_kind(Socket& socket, std::string_view kind) {
+  // An address of the wrong size: the link type's own validation refuses it (EINVAL); where there is no such type the kernel
+  // does not get that far (EOPNOTSUPP).
+  Message message = new_link("cni-probe");
+  message.put_u16(IFLA_ADDRESS, 0);
+  put_kind(message, kind, [](Message&) {});
+  try {
+    socket.request(message, cat("probe for ", kind));
+  } catch (const Error& error) {
+    return error.sys_errno != EOPNOTSUPP;
+  }
+  (void)remove_link(socket, "cni-probe");
+  return true;
+}
+
 std::optional<Link> find_link(Socket& socket, std::string_view name) {
   check_link_name(name);
   Message message(RTM_GETLINK, 0);

@@ -52,6 +52,12 @@ struct Link {
 // "/", ":" and white space. libnl would cut a longer one silently.
 void check_link_name(std::string_view name);
 
+// Throws Code::kInvalidNetworkConfig, naming `key`, for an MTU that no virtual interface takes. 0 (not set) passes.
+void check_mtu(std::uint32_t mtu, std::string_view key);
+
+// Whether the kernel has a link type ("veth", "bridge", "macvlan"), loading its module if need be. Creates nothing.
+bool kernel_has_link_kind(Socket& socket, std::string_view kind);
+
 // Absent if there is no such link. One request, no dump.
 std::optional<Link> find_link(Socket& socket, std::string_view name);
 std::optional<Link> find_link(Socket& socket, LinkIndex index);

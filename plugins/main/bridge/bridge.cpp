@@ -1,0 +1,327 @@
+#include "plugins/main/bridge/bridge.hpp"
+
+#include <linux/if.h>
+
+#include <chrono>
+
+#include "pkg/delegate/ipam.hpp"
+#include "pkg/netfilter/mac_spoof_check.hpp"
+#include "pkg/netfilter/masquerade.hpp"
+#include "pkg/netlink/container_veth.hpp"
+#include "pkg/netlink/link.hpp"
+#include "pkg/netlink/neigh.hpp"
+#include "pkg/ns/netns.hpp"
+#include "pkg/os/sysctl.hpp"
+#include "pkg/types/error.hpp"
+#include "plugins/main/bridge/config.hpp"
+#include "plugins/main/bridge/gateway.hpp"
+
+namespace cni::bridge {
+namespace {
+
+// Positions in the result's interfaces.
+constexpr int kContainerInterface = 2;
+// As long as the reference waits in all; the kernel needs well under a millisecond.
+constexpr std::chrono::milliseconds kPortDeadline{2550};
+
+netlink::VethOwner owner_of(const skel::Request& request) {
+  return {.network = request.config.name,
+          .container_id = request.container_id,
+          .ifname = request.ifname};
+}
+
+netlink::Link find_or_create_bridge(netlink::Socket& host, const Config& config) {
+  auto found = netlink::find_link(host, config.bridge);
+  if (!found) {
+    // Another ADD may be creating it at this moment, which is as good. The MAC address is set so that it never follows the
+    // ports: containers remember it as their gateway's.
+    (void)netlink::ensure_bridge(
+        host, {.name = config.bridge, .mtu = config.mtu, .mac = Mac::random()});
+    found = netlink::get_link(host, config.bridge);
+  }
+  if (found->kind != "bridge") {
+    throw Error(Code::kConflict, cat(quote(config.bridge), " already exists but is not a bridge"),
+                cat("choose another name for bridge, or remove the ",
+                    found->kind.empty() ? "device" : found->kind));
+  }
+  return *std::move(found);
+}
+
+netlink::Link ensure_bridge(netlink::Socket& host, const Config& config) {
+  netlink::Link bridge = find_or_create_bridge(host, config);
+  // Before it goes up: a container's router advertisements must not configure the host (CVE-2020-10749).
+  os::try_write_sysctl({"net", "ipv6", "conf", config.bridge, "accept_ra"}, "0");
+  netlink::LinkChange change;
+  if (!bridge.is_up()) change.up = true;
+  if (config.promisc_mode && (bridge.flags & IFF_PROMISC) == 0) change.promiscuous = true;
+  if (change.up || change.promiscuous) {
+    netlink::change_link(host, bridge.index, change, cat("set bridge ", config.bridge, " up"));
+  }
+  return bridge;
+}
+
+netlink::ContainerVeth add_veth(const skel::Request& request, const Config& config,
+                                netlink::Socket& host, netlink::Socket& container,
+                                os::Undo& undo) {
+  const auto remove = [path = request.netns, ifname = request.ifname] {
+    const auto netns = ns::Netns::find(path);
+    if (!netns) return;
+    netlink::Socket socket = netlink::Socket::open_in(*netns);
+    (void)netlink::remove_link(socket, ifname);
+  };
+  return netlink::add_container_veth(
+      host, ns::Netns::current(), container,
+      {.owner = owner_of(request), .mac = config.mac, .mtu = config.mtu},
+      [&] { undo.push(cat("delete link ", request.ifname), remove); });
+}
+
+void attach_port(const skel::Request& request, const Config& config, netlink::Socket& host,
+                 const netlink::Link& host_veth, const netlink::Link& bridge) {
+  context(cat("failed to connect ", quote(host_veth.name), " to bridge ", bridge.name), [&] {
+    netlink::attach_host_veth(host, host_veth, owner_of(request), bridge.index);
+    // A new port has both off.
+    if (!config.hairpin_mode && !config.port_isolation) return;
+    netlink::set_bridge_port_flags(
+        host, host_veth.index, {.hairpin = config.hairpin_mode, .isolated = config.port_isolation});
+  });
+}
+
+netfilter::SpoofCheckSpec spoof_check_of(const skel::Request& request, std::string host_veth,
+                                         Mac mac) {
+  return {.network = request.config.name,
+          .container_id = request.container_id,
+          .ifname = request.ifname,
+          .host_veth = std::move(host_veth),
+          .mac = std::move(mac)};
+}
+
+netfilter::MasqueradeSpec masquerade_of(const skel::Request& request, std::string backend,
+                                        const Result* result) {
+  netfilter::MasqueradeSpec spec{
+      .network = request.config.name,
+      .container_id = request.container_id,
+      .ifname = request.ifname,
+      .addresses = {},
+      .backend = std::move(backend),
+      .search_path = skel::environment_value(request.environment, "PATH")};
+  if (result == nullptr) return spec;
+  for (const IpConfig& ip : result->ips) spec.addresses.push_back(ip.address);
+  return spec;
+}
+
+delegate::InterfaceSetup interface_setup(const Config& config) {
+  using AcceptDad = delegate::InterfaceSetup::AcceptDad;
+  return {.dad = config.enable_dad ? netlink::Dad::kKernelDefault : netlink::Dad::kSkip,
+          .arp_notify = true,
+          .ndisc_notify = false,
+          .accept_dad = config.enable_dad ? AcceptDad::kOn : AcceptDad::kOff};
+}
+
+Result describe_interfaces(const skel::Request& request, const netlink::Link& bridge,
+                           const netlink::ContainerVeth& veth) {
+  Result result;
+  result.interfaces = {{.name = bridge.name, .mac = bridge.mac.to_string()},
+                       {.name = veth.host.name, .mac = veth.host.mac.to_string()},
+                       {.name = veth.container.name,
+                        .mac = veth.container.mac.to_string(),
+                        .sandbox = request.netns}};
+  return result;
+}
+
+// The IPAM result, with its gateways, on the container's interface.
+void configure_layer3(const skel::Request& request, const Config& config, const ns::Netns& netns,
+                      netlink::Socket& host, netlink::Socket& container,
+                      const netlink::Link& bridge, const netlink::Link& container_link,
+                      Result& result, os::Undo& undo) {
+  Result assigned = delegate::ipam_add(request, undo);
+  result.ips = std::move(assigned.ips);
+  result.routes = std::move(assigned.routes);
+  result.dns = std::move(assigned.dns);
+  complete_addresses(config, kContainerInterface, result);
+  delegate::configure_interface(netns, container, container_link, result, interface_setup(config));
+  if (config.is_gateway) ensure_gateways(host, bridge, config, result);
+  if (config.ip_masq) {
+    netfilter::add_masquerade(masquerade_of(request, config.ip_masq_backend, &result), undo);
+  }
+}
+
+void wait_for_port(netlink::Socket& host, const netlink::Link& host_veth) {
+  const auto state = netlink::wait_until_up(host, host_veth.index, kPortDeadline);
+  if (state == netlink::OperState::kUp) return;
+  throw Error(Code::kTryAgainLater,
+              cat("bridge port in error state: ",
+                  state ? netlink::to_string(*state) : "it is gone"),
+              cat("port ", host_veth.name));
+}
+
+Result add(const skel::Request& request, os::Undo& undo) {
+  const Config config = parse(request);
+  const ns::Netns netns = ns::Netns::open(request.netns);
+  netlink::Socket host = netlink::Socket::open();
+  netlink::Socket container = netlink::Socket::open_in(netns);
+
+  netlink::Link bridge = ensure_bridge(host, config);
+  const netlink::ContainerVeth veth = add_veth(request, config, host, container, undo);
+  attach_port(request, config, host, veth.host, bridge);
+  if (config.mac_spoof_check) {
+    netfilter::add_mac_spoof_check(spoof_check_of(request, veth.host.name, veth.container.mac),
+                                   undo);
+  }
+  // Read back last: a bridge that somebody else made may have taken the new port's address.
+  bridge = netlink::get_link(host, bridge.index);
+  Result result = describe_interfaces(request, bridge, veth);
+  const bool layer3 = !request.config.ipam_type.empty();
+  if (layer3) {
+    configure_layer3(request, config, netns, host, container, bridge, veth.container, result, undo);
+  } else if (!config.disable_container_interface) {
+    netlink::set_up(container, veth.container.index);
+  }
+  if (!config.disable_container_interface) {
+    wait_for_port(host, veth.host);
+    netns.run([&] {
+      (void)netlink::announce_addresses(veth.container.index, veth.container.mac,
+                                        delegate::addresses_of(result));
+    });
+  }
+  if (request.config.dns) result.dns = *request.config.dns;
+  return result;
+}
+
+void remove_veth(const skel::Request& request) {
+  if (const auto netns = ns::Netns::find(request.netns)) {
+    netlink::Socket container = netlink::Socket::open_in(*netns);
+    if (netlink::remove_link(container, request.ifname)) return;
+  }
+  // The namespace is gone or unknown: the kernel may take its time with the pair, or has lost nothing yet.
+  netlink::Socket host = netlink::Socket::open();
+  (void)netlink::remove_host_veth(host, owner_of(request));
+}
+
+void del(const skel::Request& request) {
+  const Result* prev_result =
+      request.config.prev_result ? &*request.config.prev_result : nullptr;
+  ErrorList errors;
+  errors.run([&] { netfilter::remove_masquerade(masquerade_of(request, {}, prev_result)); });
+  errors.run([&] { netfilter::remove_mac_spoof_check(spoof_check_of(request, {}, {})); });
+  errors.run([&] { remove_veth(request); });
+  errors.run([&] { delegate::ipam_del(request); });
+  errors.throw_if_any();
+}
+
+void check_bridge(const netlink::Link& bridge, const Config& config, const Result& expected) {
+  if (bridge.kind != "bridge") {
+    throw Error(Code::kCheckFailed, cat("Interface ", bridge.name, " is not a bridge"));
+  }
+  for (const Interface& interface : expected.interfaces) {
+    const bool is_bridge = interface.name == bridge.name && interface.sandbox.empty();
+    if (!is_bridge || interface.mac.empty() || interface.mac == bridge.mac.to_string()) continue;
+    throw Error(Code::kCheckFailed,
+                cat("Bridge ", bridge.name, " Mac doesn't match: ", interface.mac, " in prevResult, ",
+                    bridge.mac.to_string(), " in the kernel"));
+  }
+  if (config.promisc_mode && bridge.promiscuity == 0) {
+    throw Error(Code::kCheckFailed, cat("Bridge ", bridge.name, " is not promiscuous"));
+  }
+}
+
+netlink::Link check_container_link(netlink::Socket& container, const Interface& expected) {
+  const auto link = netlink::find_link(container, expected.name);
+  if (!link) {
+    throw Error(Code::kCheckFailed,
+                cat("Container Interface name in prevResult: ", expected.name, " not found"));
+  }
+  if (link->kind != "veth") {
+    throw Error(Code::kCheckFailed,
+                cat("Error: Container interface ", link->name, " not of type veth"));
+  }
+  if (!expected.mac.empty() && expected.mac != link->mac.to_string()) {
+    throw Error(Code::kCheckFailed,
+                cat("Interface ", link->name, " Mac ", link->mac.to_string(),
+                    " doesn't match container mac: ", expected.mac));
+  }
+  return *link;
+}
+
+netlink::Link check_port(netlink::Socket& host, const netlink::Link& bridge, const Config& config,
+                         const netlink::Link& container_link) {
+  const auto port = netlink::find_link(host, container_link.parent);
+  if (!port || port->kind != "veth" || port->master != bridge.index) {
+    throw Error(Code::kCheckFailed,
+                cat("CNI veth created for bridge ", bridge.name, " was not found"),
+                port ? cat(port->name, " is not a port of it") : "");
+  }
+  if (port->hairpin.value_or(false) != config.hairpin_mode) {
+    throw Error(Code::kCheckFailed, cat("hairpin mode of port ", port->name, " does not match hairpinMode"));
+  }
+  if (port->isolated.value_or(false) != config.port_isolation) {
+    throw Error(Code::kCheckFailed,
+                cat("isolation of port ", port->name, " does not match portIsolation"));
+  }
+  return *port;
+}
+
+void check(const skel::Request& request) {
+  const Config config = parse(request);
+  const Interface& expected = delegate::expected_interface(request);
+  const Result& result = *request.config.prev_result;
+  delegate::ipam_check(request);
+
+  netlink::Socket host = netlink::Socket::open();
+  netlink::Socket container = netlink::Socket::open_in(ns::Netns::open(request.netns));
+  const netlink::Link bridge = netlink::get_link(host, config.bridge);
+  check_bridge(bridge, config, result);
+  const netlink::Link container_link = check_container_link(container, expected);
+  const netlink::Link port = check_port(host, bridge, config, container_link);
+  if (config.mac_spoof_check) {
+    netfilter::check_mac_spoof_check(spoof_check_of(request, port.name, container_link.mac));
+  }
+  if (request.config.ipam_type.empty()) return;
+  delegate::check_addresses(container, container_link, result);
+  delegate::check_routes(container, container_link, result);
+  if (config.is_gateway) check_gateways(host, bridge, result);
+  if (config.ip_masq) {
+    netfilter::check_masquerade(masquerade_of(request, config.ip_masq_backend, &result));
+  }
+}
+
+void status(const skel::Request& request) {
+  const Config config = parse(request);
+  netlink::Socket host = netlink::Socket::open();
+  for (const std::string_view kind : {"bridge", "veth"}) {
+    if (netlink::kernel_has_link_kind(host, kind)) continue;
+    throw Error(Code::kPluginNotAvailable, cat("the kernel has no ", kind, " support"));
+  }
+  const auto link = netlink::find_link(host, config.bridge);
+  if (link && link->kind != "bridge") {
+    throw Error(Code::kPluginNotAvailable,
+                cat(quote(config.bridge), " already exists but is not a bridge"));
+  }
+  if (config.ip_masq) {
+    netfilter::probe_masquerade(config.ip_masq_backend,
+                                skel::environment_value(request.environment, "PATH"));
+  }
+  delegate::ipam_status(request);
+}
+
+void gc(const skel::Request& request) {
+  const std::string& network = request.config.name;
+  const std::vector<Attachment>& valid = request.config.valid_attachments;
+  ErrorList errors;
+  errors.run([&] {
+    netfilter::gc_masquerade(network, valid, skel::environment_value(request.environment, "PATH"));
+  });
+  errors.run([&] { netfilter::gc_mac_spoof_check(network, valid); });
+  errors.run([&] {
+    netlink::Socket host = netlink::Socket::open();
+    netlink::remove_stale_host_veths(host, network, valid);
+  });
+  errors.run([&] { delegate::ipam_gc(request); });
+  errors.throw_if_any();
+}
+
+}  // namespace
+
+const skel::Plugin plugin{
+    .name = "bridge", .add = add, .del = del, .check = check, .status = status, .gc = gc};
+
+}  // namespace cni::bridge

@@ -49,6 +49,8 @@ class SpawnSetup {
     check(posix_spawn_file_actions_adddup2(&actions_, in, STDIN_FILENO));
     check(posix_spawn_file_actions_adddup2(&actions_, out, STDOUT_FILENO));
     check(posix_spawn_file_actions_adddup2(&actions_, err, STDERR_FILENO));
+    // Also what a careless caller left open across exec.
+    check(posix_spawn_file_actions_addclosefrom_np(&actions_, STDERR_FILENO + 1));
     sigset_t none;
     sigset_t reset;
     (void)sigemptyset(&none);
@@ -104,8 +106,32 @@ void write_some(Fd& to, std::string_view& rest) {
   if (rest.empty() || failed) to.reset();
 }
 
+// Keeps the SIGPIPE of a child that does not read its input from ending this process, whatever its
+// own handling of the signal.
+class PipeSignalBlock {
+ public:
+  PipeSignalBlock() {
+    (void)sigemptyset(&pipe_);
+    (void)sigaddset(&pipe_, SIGPIPE);
+    (void)pthread_sigmask(SIG_BLOCK, &pipe_, &old_);
+  }
+  PipeSignalBlock(const PipeSignalBlock&) = delete;
+  PipeSignalBlock& operator=(const PipeSignalBlock&) = delete;
+  ~PipeSignalBlock() {
+    // One that came meanwhile is ours, unless the caller had blocked the signal too.
+    const timespec now{};
+    if (sigismember(&old_, SIGPIPE) == 0) (void)sigtimedwait(&pipe_, nullptr, &now);
+    (void)pthread_sigmask(SIG_SETMASK, &old_, nullptr);
+  }
+
+ private:
+  sigset_t pipe_{};
+  sigset_t old_{};
+};
+
 // Feeds and drains the child until it has closed both outputs.
 void exchange(Fd in, Fd out, Fd err, std::string_view input, Exit& result) {
+  const PipeSignalBlock block;
   // Most inputs fit the pipe at once; then there is nothing to poll for.
   (void)::fcntl(in.get(), F_SETFL, O_NONBLOCK);
   write_some(in, input);
@@ -143,8 +169,7 @@ Exit run(const Command& command) {
   Pipe in = make_pipe();
   Pipe out = make_pipe();
   Pipe err = make_pipe();
-  const pid_t pid =
-      SpawnSetup(in.read.get(), out.write.get(), err.write.get()).spawn(command);
+  const pid_t pid = SpawnSetup(in.read.get(), out.write.get(), err.write.get()).spawn(command);
   in.read.reset();
   out.write.reset();
   err.write.reset();

@@ -24,6 +24,8 @@ std::vector<std::string> Undo::roll_back() noexcept {
       entry.step();
     } catch (const std::exception& error) {
       failures.push_back(cat(entry.name, ": ", error.what()));
+    } catch (...) {
+      failures.push_back(cat(entry.name, ": unknown exception"));
     }
   }
   return failures;

@@ -241,6 +241,12 @@ void Socket::batch(std::span<Message> messages, std::string_view operation, std:
 }
 
 void Socket::subscribe(unsigned group) {
+  // A socket without an address (port 0) is taken for the sender of the kernel's own notifications, and gets none.
+  sockaddr_nl any{};
+  any.nl_family = AF_NETLINK;
+  if (::bind(fd_.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) != 0) {
+    throw system_error("bind a netlink socket", errno);
+  }
   const int number = static_cast<int>(group);
   if (::setsockopt(fd_.get(), SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &number, sizeof number) != 0) {
     throw system_error("subscribe to kernel notifications", errno);

@@ -26,17 +26,17 @@ std::optional<NotANamespace> check_filesystem(const std::string& path) {
   struct statfs status {};
   if (::statfs(path.c_str(), &status) != 0) {
     const int error = errno;
-    return NotANamespace{error, cat("failed to Statfs ", quoted(path), ": ", errno_text(error))};
+    return NotANamespace{error, cat("failed to Statfs ", quote(path), ": ", errno_text(error))};
   }
   const auto magic = static_cast<unsigned long>(status.f_type);
   if (magic == NSFS_MAGIC || magic == PROC_SUPER_MAGIC) return std::nullopt;
   char hex[32];
   (void)std::snprintf(hex, sizeof hex, "%lx", magic);
-  return NotANamespace{0, cat("unknown FS magic on ", quoted(path), ": ", hex)};
+  return NotANamespace{0, cat("unknown FS magic on ", quote(path), ": ", hex)};
 }
 
 Error cannot_open(const std::string& path, const std::string& reason, int error) {
-  return Error(Code::kInvalidNetns, cat("failed to open netns ", quoted(path), ": ", reason), {},
+  return Error(Code::kInvalidNetns, cat("failed to open netns ", quote(path), ": ", reason), {},
                error);
 }
 

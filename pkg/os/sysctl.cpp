@@ -25,7 +25,7 @@ std::string sysctl_path(SysctlKey key) {
   for (const std::string_view component : key) {
     if (!is_path_component(component)) {
       throw Error(Code::kInvalidNetworkConfig,
-                  cat("sysctl path component ", quoted(component), " is not a name"));
+                  cat("sysctl path component ", quote(component), " is not a name"));
     }
     path += '/';
     path += component;

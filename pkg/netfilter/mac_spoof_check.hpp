@@ -25,8 +25,8 @@ struct SpoofCheckSpec {
   Mac mac;                // the container's; DEL may leave it empty: unknown
 };
 
-// Lets only `mac` pass from host_veth; may be repeated, also with another MAC. Pushes its own undo
-// step.
+// Lets only `mac` pass from host_veth; may be repeated. What is left under that interface's name is
+// replaced. Pushes its own undo step.
 void add_mac_spoof_check(const SpoofCheckSpec& spec, os::Undo& undo);
 
 // Removes the attachment's check, and what the reference plugins left of it. What is absent is

@@ -1,0 +1,330 @@
+#include <linux/netfilter.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <iterator>
+
+#include "pkg/netfilter/masquerade_backends.hpp"
+#include "pkg/netfilter/nft.hpp"
+#include "pkg/types/error.hpp"
+#include "pkg/types/hash.hpp"
+
+namespace cni::netfilter {
+namespace {
+
+// The reference's names and comments: its rules and ours live side by side.
+constexpr std::string_view kChecks = "masq_checks";
+constexpr std::string_view kPostrouting = "postrouting";
+constexpr std::uint32_t kPostroutingRules = 3;
+constexpr std::size_t kMaxComment = 128;
+
+// Containers are elements of one set per subnet, which one rule looks up: a packet passes as many
+// rules as the node has subnets, however many containers there are. (A verdict map from address to
+// the subnet's chain would take one rule less, but then the kernel checks every element's chain
+// again whenever one is added.)
+constexpr std::string_view kSetPrefix = "containers_";
+
+// Changes of shared objects by others, between our look at them and our transaction, that are put
+// up with.
+constexpr int kMaxAttempts = 16;
+// Deletions that go into one transaction, so that it fits the socket's buffer.
+constexpr std::size_t kMaxDeletions = 500;
+
+NftTable table() { return {NftFamily::kInet, "cni_plugins_masquerade"}; }
+
+bool is_host(const Prefix& address) { return address.length == address.address.width(); }
+
+// nft reads a name of letters, digits, ".", "/", "-" and "_".
+std::string set_name(const Prefix& address) {
+  if (is_host(address)) {
+    return cat(kSetPrefix, address.address.is_ipv4() ? "ipv4_hosts" : "ipv6_hosts");
+  }
+  std::string name = cat(kSetPrefix, address.network().to_string());
+  std::replace(name.begin(), name.end(), ':', '-');
+  return name;
+}
+
+NftSet set_of(const Prefix& address) {
+  const NftType type = address.address.is_ipv4() ? NftType::kIpv4Address : NftType::kIpv6Address;
+  const std::string subnet =
+      is_host(address) ? std::string("no subnet") : address.network().to_string();
+  return {set_name(address),
+          {type},
+          {},
+          false,
+          cat("Containers of ", subnet, " to masquerade outside of it")};
+}
+
+// `ip saddr @SET ip daddr != SUBNET masquerade`. An address without a subnet has no destination to
+// except.
+NftRule rule_of(const Prefix& address) {
+  const bool is_ipv4 = address.address.is_ipv4();
+  const char family = is_ipv4 ? NFPROTO_IPV4 : NFPROTO_IPV6;
+  const auto source = is_ipv4 ? NftField::kIpv4Source : NftField::kIpv6Source;
+  const auto destination = is_ipv4 ? NftField::kIpv4Destination : NftField::kIpv6Destination;
+  std::vector<NftExpression> lookup = {NftLoad{NftField::kNfproto}, NftCompare{{family}, true},
+                                       NftLoad{source}, NftLookup{set_name(address)}};
+  if (is_host(address)) return nft_rule({std::move(lookup), {NftMasquerade{}}});
+  return nft_rule(
+      {std::move(lookup), nft_match_network(destination, address, false), {NftMasquerade{}}});
+}
+
+std::string key_of(const Prefix& address) { return NftKey().ip(address.address).take(); }
+
+std::string without_quotes(std::string_view text) {
+  std::string out(text);
+  std::erase(out, '"');
+  return out;
+}
+
+std::string attachment_id(const MasqueradeSpec& spec) {
+  return attachment_hash(spec.network, spec.ifname, spec.container_id);
+}
+
+std::string comment_of(const MasqueradeSpec& spec) {
+  return cat(attachment_id(spec), ", net: ", without_quotes(spec.network),
+             ", if: ", without_quotes(spec.ifname), ", id: ", without_quotes(spec.container_id))
+      .substr(0, kMaxComment);
+}
+
+bool is_of(std::string_view comment, std::string_view id) { return comment.starts_with(id); }
+
+bool has_rule_for(const std::vector<NftRuleInfo>& checks, std::string_view set) {
+  return std::any_of(checks.begin(), checks.end(), [&](const NftRuleInfo& rule) {
+    return std::find(rule.sets.begin(), rule.sets.end(), set) != rule.sets.end();
+  });
+}
+
+// The shared objects that an element needs: read before each ADD, because whoever flushes rules
+// leaves the sets behind.
+class Shared {
+ public:
+  explicit Shared(netlink::Socket& socket)
+      : socket_(socket),
+        checks_(nft_list_rules(socket, table(), kChecks)),
+        has_postrouting_(nft_chain_use(socket, table(), kPostrouting).value_or(0) >=
+                         kPostroutingRules) {}
+
+  void add_missing(NftTransaction& transaction, const std::vector<Prefix>& addresses) const {
+    std::vector<std::string> done;
+    for (const Prefix& address : addresses) {
+      const std::string set = set_name(address);
+      if (has_rule_for(checks_, set) || std::find(done.begin(), done.end(), set) != done.end()) {
+        continue;
+      }
+      if (done.empty()) add_base(transaction);
+      add_set_with_rule(transaction, address);
+      done.push_back(set);
+    }
+    if (done.empty() && !has_postrouting_) add_base(transaction);
+  }
+
+ private:
+  void add_base(NftTransaction& transaction) const {
+    transaction.add_table("Masquerading for plugins from github.com/containernetworking/plugins");
+    transaction.add_chain({std::string(kChecks),
+                           {},
+                           "Masquerade traffic from certain IPs to any (non-multicast) IP outside "
+                           "their subnet"});
+    transaction.add_chain(
+        {std::string(kPostrouting), NftHook{"nat", NF_INET_POST_ROUTING, 100}, {}});
+    if (has_postrouting_) return;
+    const NftVerdict leave{NftVerdict::Kind::kReturn, {}};
+    const auto multicast4 = *Prefix::parse("224.0.0.0/4");
+    const auto multicast6 = *Prefix::parse("ff00::/8");
+    transaction.flush_chain(kPostrouting);
+    transaction.append_rule(
+        kPostrouting,
+        nft_rule({nft_match_network(NftField::kIpv4Destination, multicast4, true), {leave}}));
+    transaction.append_rule(
+        kPostrouting,
+        nft_rule({nft_match_network(NftField::kIpv6Destination, multicast6, true), {leave}}));
+    transaction.append_rule(
+        kPostrouting, nft_rule({{NftVerdict{NftVerdict::Kind::kGoto, std::string(kChecks)}}}));
+  }
+
+  void add_set_with_rule(NftTransaction& transaction, const Prefix& address) const {
+    // Set and rule come into being together, so that of two that create them one is refused as a
+    // whole and looks again. If there is a set without its rule, the rules have been flushed.
+    const NftSet set = set_of(address);
+    const std::vector<std::string> sets = nft_list_sets(socket_, table(), set.name);
+    const bool is_there = std::find(sets.begin(), sets.end(), set.name) != sets.end();
+    if (!is_there) transaction.add_set(set, NftCreate::kExclusive);
+    transaction.prepend_rule(kChecks, rule_of(address));
+  }
+
+  netlink::Socket& socket_;
+  std::vector<NftRuleInfo> checks_;
+  bool has_postrouting_;
+};
+
+// Runs fn(attempt) until it succeeds; EEXIST and ENOENT mean that somebody else was faster, and fn
+// looks again.
+template <class Fn>
+void with_retries(Fn&& fn) {
+  for (int attempt = 0;; ++attempt) {
+    try {
+      fn(attempt);
+      return;
+    } catch (Error& error) {
+      if (error.sys_errno != EEXIST && error.sys_errno != ENOENT) throw;
+      if (attempt == kMaxAttempts) {
+        error.code = Code::kTryAgainLater;
+        throw;
+      }
+    }
+  }
+}
+
+// An element of that address left by somebody who is gone would keep a wrong comment: it is
+// replaced.
+void add_elements(netlink::Socket& socket, NftTransaction& transaction, const MasqueradeSpec& spec,
+                  bool is_first_attempt) {
+  for (const Prefix& address : spec.addresses) {
+    const std::string set = set_name(address);
+    const NftElement element{key_of(address), {}, {}, comment_of(spec)};
+    if (!is_first_attempt) {
+      const auto old = nft_find_element(socket, table(), set, element.key);
+      if (old && old->comment == element.comment) continue;
+      if (old) transaction.delete_element(set, element.key);
+    }
+    transaction.add_element(set, element, NftCreate::kExclusive);
+  }
+}
+
+struct Deletions {
+  std::vector<std::uint64_t> rules;                           // of masq_checks
+  std::vector<std::pair<std::string, std::string>> elements;  // set and key
+
+  std::size_t size() const { return rules.size() + elements.size(); }
+
+  void commit(netlink::Socket& socket, std::string_view operation) const {
+    for (std::size_t start = 0; start < size(); start += kMaxDeletions) {
+      NftTransaction transaction(table());
+      for (std::size_t i = start; i < std::min(start + kMaxDeletions, size()); ++i) {
+        if (i < rules.size()) {
+          transaction.delete_rule(kChecks, rules[i]);
+        } else {
+          const auto& [set, key] = elements[i - rules.size()];
+          transaction.delete_element(set, key);
+        }
+      }
+      transaction.commit(socket, operation);
+    }
+  }
+};
+
+// Collects the elements and rules whose comment satisfies `is_wanted`, by listing.
+template <class Predicate>
+Deletions find_all(netlink::Socket& socket, const std::vector<NftRuleInfo>& checks,
+                   Predicate&& is_wanted) {
+  Deletions out;
+  for (const NftRuleInfo& rule : checks) {
+    if (is_wanted(rule.comment)) out.rules.push_back(rule.handle);
+  }
+  for (const std::string& set : nft_list_sets(socket, table(), kSetPrefix)) {
+    for (const NftElement& element : nft_list_elements(socket, table(), set)) {
+      if (is_wanted(element.comment)) out.elements.emplace_back(set, element.key);
+    }
+  }
+  return out;
+}
+
+// By key where the addresses are known. All that the attachment has is found if each of them is;
+// else it is searched for.
+Deletions find_own(netlink::Socket& socket, const MasqueradeSpec& spec) {
+  const std::string id = attachment_id(spec);
+  const auto is_own = [&](std::string_view comment) { return is_of(comment, id); };
+  const std::vector<NftRuleInfo> checks = nft_list_rules(socket, table(), kChecks);
+
+  Deletions out;
+  for (const NftRuleInfo& rule : checks) {  // made by the reference, one for each address
+    if (is_own(rule.comment)) out.rules.push_back(rule.handle);
+  }
+  for (const Prefix& address : spec.addresses) {
+    const auto element = nft_find_element(socket, table(), set_name(address), key_of(address));
+    if (element && is_own(element->comment)) {
+      out.elements.emplace_back(set_name(address), element->key);
+    }
+  }
+  if (!spec.addresses.empty() && out.size() >= spec.addresses.size()) return out;
+  return find_all(socket, checks, is_own);
+}
+
+Error missing(const MasqueradeSpec& spec, const Prefix& address, std::string_view what) {
+  return Error(Code::kCheckFailed,
+               cat("masquerade of ", address.address.to_string(), " (network ", spec.network,
+                   ", container ", spec.container_id, ", ", spec.ifname, "): ", what));
+}
+
+}  // namespace
+
+void NftMasquerading::add(netlink::Socket& socket, const MasqueradeSpec& spec) {
+  with_retries([&](int attempt) {
+    NftTransaction transaction(table());
+    Shared(socket).add_missing(transaction, spec.addresses);
+    add_elements(socket, transaction, spec, attempt == 0);
+    transaction.commit(socket, cat("add masquerading to nftables table ", table().to_string()));
+  });
+}
+
+void NftMasquerading::remove(netlink::Socket& socket, const MasqueradeSpec& spec) {
+  if (!nft_table_exists(socket, table())) return;
+  with_retries([&](int) {
+    find_own(socket, spec)
+        .commit(socket, cat("remove masquerading from nftables table ", table().to_string()));
+  });
+}
+
+void NftMasquerading::check(netlink::Socket& socket, const MasqueradeSpec& spec) {
+  const std::string id = attachment_id(spec);
+  const std::vector<NftRuleInfo> checks = nft_list_rules(socket, table(), kChecks);
+  const auto is_rule_of_reference = [&](const Prefix& address) {
+    return std::any_of(checks.begin(), checks.end(), [&](const NftRuleInfo& rule) {
+      return is_of(rule.comment, id) && rule.source == key_of(address);
+    });
+  };
+  for (const Prefix& address : spec.addresses) {
+    if (is_rule_of_reference(address)) continue;
+    const std::string set = set_name(address);
+    const std::string where = cat("nftables set ", table().to_string(), ' ', set);
+    const auto element = nft_find_element(socket, table(), set, key_of(address));
+    if (!element) throw missing(spec, address, cat("not in ", where));
+    if (!is_of(element->comment, id)) {
+      throw missing(spec, address,
+                    cat(where, " has it for another attachment: ", quote(element->comment)));
+    }
+    if (!has_rule_for(checks, set)) {
+      throw missing(spec, address, cat("no rule of chain ", kChecks, " looks up ", where));
+    }
+  }
+  if (spec.addresses.empty()) return;
+  const std::vector<NftRuleInfo> rules = nft_list_rules(socket, table(), kPostrouting);
+  if (std::none_of(rules.begin(), rules.end(),
+                   [](const NftRuleInfo& rule) { return rule.target == kChecks; })) {
+    throw missing(spec, spec.addresses[0],
+                  cat("nftables chain ", table().to_string(), ' ', kPostrouting, " does not go to ",
+                      kChecks));
+  }
+}
+
+void NftMasquerading::gc(netlink::Socket& socket, std::string_view network,
+                         std::span<const Attachment> valid) {
+  if (!nft_table_exists(socket, table())) return;
+  std::vector<std::string> kept;
+  std::transform(valid.begin(), valid.end(), std::back_inserter(kept), [&](const Attachment& one) {
+    return attachment_hash(network, one.ifname, one.container_id);
+  });
+  std::sort(kept.begin(), kept.end());
+  const std::string prefix = cat(network_hash(network), '-');
+  with_retries([&](int) {
+    const auto is_stale = [&](std::string_view comment) {
+      return comment.starts_with(prefix) &&
+             !std::binary_search(kept.begin(), kept.end(), comment.substr(0, comment.find(',')));
+    };
+    find_all(socket, nft_list_rules(socket, table(), kChecks), is_stale)
+        .commit(socket, cat("collect garbage in nftables table ", table().to_string()));
+  });
+}
+
+}  // namespace cni::netfilter

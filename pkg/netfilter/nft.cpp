@@ -1,0 +1,429 @@
+#include "pkg/netfilter/nft.hpp"
+
+#include <arpa/inet.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <net/if.h>
+#include <time.h>
+
+#include <array>
+#include <cerrno>
+#include <utility>
+
+#include "pkg/netfilter/nft_wire.hpp"
+#include "pkg/netlink/message.hpp"
+#include "pkg/types/error.hpp"
+#include "pkg/types/hash.hpp"
+
+namespace cni::netfilter {
+
+using netlink::Message;
+
+namespace {
+
+// EAGAIN, EINTR and EBUSY; with the doubling pause below some 60 ms in all.
+constexpr int kMaxAttempts = 6;
+
+// Where nft stops accepting a comment that it printed itself.
+constexpr std::size_t kMaxComment = 128;
+
+// nft's own notes in the userdata of a set: which byte order its keys and data have.
+constexpr std::uint8_t kSetKeyByteOrder = 0;
+constexpr std::uint8_t kSetDataByteOrder = 1;
+constexpr std::uint8_t kSetComment = 7;
+constexpr std::uint32_t kHostEndian = 1;
+constexpr std::uint32_t kBigEndian = 2;
+
+void append_userdata(std::string& out, std::uint8_t type, std::string_view value) {
+  out.push_back(static_cast<char>(type));
+  out.push_back(static_cast<char>(value.size()));
+  out += value;
+}
+
+std::string comment_userdata(std::string_view comment, std::uint8_t type = kUserdataComment) {
+  std::string out;
+  if (!comment.empty()) append_userdata(out, type, cat(nft_comment(comment), '\0'));
+  return out;
+}
+
+std::uint32_t size_of(NftType type) {
+  switch (type) {
+    case NftType::kIpv4Address:
+      return 4;
+    case NftType::kIpv6Address:
+      return 16;
+    case NftType::kEtherAddress:
+      return 6;
+    case NftType::kInetProtocol:
+      return 1;
+    case NftType::kInetService:
+      return 2;
+    case NftType::kIfname:
+      return IFNAMSIZ;
+  }
+  return 0;
+}
+
+// nft numbers a concatenation by its parts, six bits each.
+std::uint32_t type_number(const std::vector<NftType>& types) {
+  std::uint32_t out = 0;
+  for (const NftType type : types) out = out << 6 | static_cast<std::uint32_t>(type);
+  return out;
+}
+
+std::uint32_t length_of(const std::vector<NftType>& types) {
+  if (types.size() == 1) return size_of(types[0]);
+  std::uint32_t out = 0;
+  for (const NftType type : types) out += (size_of(type) + 3) / 4 * 4;
+  return out;
+}
+
+std::string byte_order(const std::vector<NftType>& types) {
+  const bool is_name = types.size() == 1 && types[0] == NftType::kIfname;
+  const std::uint32_t order = types.size() > 1 ? 0 : is_name ? kHostEndian : kBigEndian;
+  return std::string(reinterpret_cast<const char*>(&order), sizeof order);
+}
+
+std::string set_userdata(const NftSet& set) {
+  std::string out;
+  append_userdata(out, kSetKeyByteOrder, byte_order(set.key));
+  if (!set.data.empty()) append_userdata(out, kSetDataByteOrder, byte_order(set.data));
+  return out + comment_userdata(set.comment, kSetComment);
+}
+
+void put_verdict(Message& message, const NftVerdict& verdict) {
+  constexpr std::array<std::int32_t, 5> kCodes = {NF_ACCEPT, NF_DROP, NFT_RETURN, NFT_JUMP,
+                                                  NFT_GOTO};
+  message.nest(NFTA_DATA_VERDICT, [&](Message& nested) {
+    const std::int32_t code = kCodes[static_cast<std::size_t>(verdict.kind)];
+    nested.put_be32(NFTA_VERDICT_CODE, static_cast<std::uint32_t>(code));
+    if (!verdict.chain.empty()) nested.put_string(NFTA_VERDICT_CHAIN, verdict.chain);
+  });
+}
+
+void put_value(Message& message, int type, std::string_view value) {
+  message.nest(type,
+               [&](Message& nested) { nested.put(NFTA_DATA_VALUE, value.data(), value.size()); });
+}
+
+// One expression each: the attributes within NFTA_EXPR_DATA, and the name of the kernel's
+// expression.
+
+struct Encoder {
+  Message& out;
+
+  void operator()(const NftLoad& load) const {
+    const WireField& field = wire_field(load.field);
+    const bool is_meta = field.length == 0;
+    put(is_meta ? "meta" : "payload", [&](Message& data) {
+      if (is_meta) {
+        data.put_be32(NFTA_META_KEY, field.key_or_base);
+        data.put_be32(NFTA_META_DREG, load.reg);
+        return;
+      }
+      data.put_be32(NFTA_PAYLOAD_DREG, load.reg);
+      data.put_be32(NFTA_PAYLOAD_BASE, field.key_or_base);
+      data.put_be32(NFTA_PAYLOAD_OFFSET, field.offset);
+      data.put_be32(NFTA_PAYLOAD_LEN, field.length);
+    });
+  }
+
+  void operator()(const NftCompare& compare) const {
+    put("cmp", [&](Message& data) {
+      data.put_be32(NFTA_CMP_SREG, NFT_REG_1);
+      data.put_be32(NFTA_CMP_OP, compare.equal ? NFT_CMP_EQ : NFT_CMP_NEQ);
+      put_value(data, NFTA_CMP_DATA, compare.value);
+    });
+  }
+
+  void operator()(const NftMask& mask) const {
+    put("bitwise", [&](Message& data) {
+      data.put_be32(NFTA_BITWISE_SREG, NFT_REG_1);
+      data.put_be32(NFTA_BITWISE_DREG, NFT_REG_1);
+      data.put_be32(NFTA_BITWISE_LEN, static_cast<std::uint32_t>(mask.mask.size()));
+      put_value(data, NFTA_BITWISE_MASK, mask.mask);
+      put_value(data, NFTA_BITWISE_XOR, std::string(mask.mask.size(), '\0'));
+    });
+  }
+
+  void operator()(const NftLookup& lookup) const {
+    put("lookup", [&](Message& data) {
+      data.put_be32(NFTA_LOOKUP_SREG, NFT_REG_1);
+      data.put_string(NFTA_LOOKUP_SET, lookup.set);
+    });
+  }
+
+  void operator()(const NftVerdict& verdict) const {
+    put("immediate", [&](Message& data) {
+      data.put_be32(NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT);
+      data.nest(NFTA_IMMEDIATE_DATA, [&](Message& nested) { put_verdict(nested, verdict); });
+    });
+  }
+
+  void operator()(const NftMasquerade&) const {
+    put("masq", [](Message&) {});
+  }
+
+ private:
+  template <class Fill>
+  void put(std::string_view name, Fill&& fill) const {
+    out.nest(NFTA_LIST_ELEM, [&](Message& expression) {
+      expression.put_string(NFTA_EXPR_NAME, name);
+      expression.nest(NFTA_EXPR_DATA, fill);
+    });
+  }
+};
+
+Message rule_message(const NftTable& table, std::string_view chain, const NftRule& rule,
+                     int position_flag) {
+  Message out = nft_message(table.family, NFT_MSG_NEWRULE, NLM_F_CREATE | position_flag);
+  out.put_string(NFTA_RULE_TABLE, table.name).put_string(NFTA_RULE_CHAIN, chain);
+  out.nest(NFTA_RULE_EXPRESSIONS, [&](Message& list) {
+    for (const NftExpression& expression : rule.expressions) std::visit(Encoder{list}, expression);
+  });
+  const std::string userdata = comment_userdata(rule.comment);
+  if (!userdata.empty()) out.put(NFTA_RULE_USERDATA, userdata.data(), userdata.size());
+  return out;
+}
+
+void put_element(Message& list, const NftElement& element) {
+  list.nest(NFTA_LIST_ELEM, [&](Message& out) {
+    put_value(out, NFTA_SET_ELEM_KEY, element.key);
+    if (element.verdict) {
+      out.nest(NFTA_SET_ELEM_DATA, [&](Message& data) { put_verdict(data, *element.verdict); });
+    } else if (!element.data.empty()) {
+      put_value(out, NFTA_SET_ELEM_DATA, element.data);
+    }
+    const std::string userdata = comment_userdata(element.comment);
+    if (!userdata.empty()) out.put(NFTA_SET_ELEM_USERDATA, userdata.data(), userdata.size());
+  });
+}
+
+int create_flags(NftCreate create) {
+  return NLM_F_CREATE | (create == NftCreate::kExclusive ? NLM_F_EXCL : 0);
+}
+
+bool is_transient(int error) { return error == EAGAIN || error == EINTR || error == EBUSY; }
+
+std::string address_mask(const Prefix& prefix) {
+  std::string out(prefix.address.size(), '\0');
+  for (unsigned bit = 0; bit < prefix.length; ++bit) {
+    out[bit / 8] = static_cast<char>(out[bit / 8] | 0x80 >> (bit % 8));
+  }
+  return out;
+}
+
+}  // namespace
+
+struct NftTransaction::Messages {
+  std::vector<Message> list;
+};
+
+std::string NftTable::to_string() const {
+  const std::string_view word = family == NftFamily::kInet     ? "inet"
+                                : family == NftFamily::kIpv4   ? "ip"
+                                : family == NftFamily::kBridge ? "bridge"
+                                                               : "ip6";
+  return cat(word, ' ', name);
+}
+
+NftKey& NftKey::part(const void* data, std::size_t size) {
+  bytes_.append(static_cast<const char*>(data), size);
+  bytes_.resize((bytes_.size() + 3) / 4 * 4, '\0');
+  return *this;
+}
+
+NftKey& NftKey::ip(const Ip& ip) { return part(ip.data(), ip.size()); }
+
+NftKey& NftKey::mac(const Mac& mac) { return part(mac.data(), mac.size()); }
+
+NftKey& NftKey::ifname(std::string_view name) {
+  std::string padded(name.substr(0, IFNAMSIZ - 1));
+  padded.resize(IFNAMSIZ, '\0');
+  return part(padded.data(), padded.size());
+}
+
+std::vector<NftExpression> nft_match_network(NftField field, const Prefix& network, bool equal) {
+  const Ip address = network.network().address;
+  const char family = network.address.is_ipv4() ? NFPROTO_IPV4 : NFPROTO_IPV6;
+  std::vector<NftExpression> out = {NftLoad{NftField::kNfproto}, NftCompare{{family}, true},
+                                    NftLoad{field}};
+  if (network.length < address.width()) out.emplace_back(NftMask{address_mask(network)});
+  out.emplace_back(NftCompare{
+      std::string(reinterpret_cast<const char*>(address.data()), address.size()), equal});
+  return out;
+}
+
+NftRule nft_rule(std::vector<std::vector<NftExpression>> parts, std::string comment) {
+  NftRule out;
+  for (std::vector<NftExpression>& part : parts) {
+    for (NftExpression& expression : part) out.expressions.push_back(std::move(expression));
+  }
+  out.comment = std::move(comment);
+  return out;
+}
+
+NftTransaction::NftTransaction(NftTable table)
+    : table_(std::move(table)), messages_(std::make_unique<Messages>()) {}
+NftTransaction::NftTransaction(NftTransaction&&) noexcept = default;
+NftTransaction::~NftTransaction() = default;
+
+bool NftTransaction::empty() const { return messages_->list.empty(); }
+
+NftTransaction& NftTransaction::add_table(std::string_view comment) {
+  Message out = nft_message(table_.family, NFT_MSG_NEWTABLE, NLM_F_CREATE);
+  out.put_string(NFTA_TABLE_NAME, table_.name).put_be32(NFTA_TABLE_FLAGS, 0);
+  const std::string userdata = comment_userdata(comment);
+  if (!userdata.empty()) out.put(NFTA_TABLE_USERDATA, userdata.data(), userdata.size());
+  messages_->list.push_back(std::move(out));
+  return *this;
+}
+
+NftTransaction& NftTransaction::add_chain(const NftChain& chain) {
+  Message out = nft_message(table_.family, NFT_MSG_NEWCHAIN, NLM_F_CREATE);
+  out.put_string(NFTA_CHAIN_TABLE, table_.name).put_string(NFTA_CHAIN_NAME, chain.name);
+  if (chain.hook) {
+    out.put_be32(NFTA_CHAIN_POLICY, NF_ACCEPT).put_string(NFTA_CHAIN_TYPE, chain.hook->type);
+    out.nest(NFTA_CHAIN_HOOK, [&](Message& hook) {
+      hook.put_be32(NFTA_HOOK_HOOKNUM, chain.hook->number);
+      hook.put_be32(NFTA_HOOK_PRIORITY, static_cast<std::uint32_t>(chain.hook->priority));
+    });
+  }
+  const std::string userdata = comment_userdata(chain.comment);
+  if (!userdata.empty()) out.put(NFTA_CHAIN_USERDATA, userdata.data(), userdata.size());
+  messages_->list.push_back(std::move(out));
+  return *this;
+}
+
+NftTransaction& NftTransaction::add_set(const NftSet& set, NftCreate create) {
+  Message out = nft_message(table_.family, NFT_MSG_NEWSET, create_flags(create));
+  out.put_string(NFTA_SET_TABLE, table_.name).put_string(NFTA_SET_NAME, set.name);
+  const bool is_map = set.is_verdict_map || !set.data.empty();
+  out.put_be32(NFTA_SET_FLAGS, is_map ? std::uint32_t{NFT_SET_MAP} : 0);
+  out.put_be32(NFTA_SET_KEY_TYPE, type_number(set.key));
+  out.put_be32(NFTA_SET_KEY_LEN, length_of(set.key));
+  if (is_map) {
+    out.put_be32(NFTA_SET_DATA_TYPE,
+                 set.is_verdict_map ? std::uint32_t{NFT_DATA_VERDICT} : type_number(set.data));
+    if (!set.is_verdict_map) out.put_be32(NFTA_SET_DATA_LEN, length_of(set.data));
+  }
+  // Tells sets of one transaction apart; the kernel wants it always.
+  out.put_be32(NFTA_SET_ID, static_cast<std::uint32_t>(messages_->list.size() + 1));
+  const std::string userdata = set_userdata(set);
+  out.put(NFTA_SET_USERDATA, userdata.data(), userdata.size());
+  messages_->list.push_back(std::move(out));
+  return *this;
+}
+
+NftTransaction& NftTransaction::append_rule(std::string_view chain, const NftRule& rule) {
+  messages_->list.push_back(rule_message(table_, chain, rule, NLM_F_APPEND));
+  return *this;
+}
+
+NftTransaction& NftTransaction::prepend_rule(std::string_view chain, const NftRule& rule) {
+  messages_->list.push_back(rule_message(table_, chain, rule, 0));
+  return *this;
+}
+
+NftTransaction& NftTransaction::add_element(std::string_view set, const NftElement& element,
+                                            NftCreate create) {
+  Message out = nft_message(table_.family, NFT_MSG_NEWSETELEM, create_flags(create));
+  out.put_string(NFTA_SET_ELEM_LIST_TABLE, table_.name);
+  out.put_string(NFTA_SET_ELEM_LIST_SET, set);
+  out.nest(NFTA_SET_ELEM_LIST_ELEMENTS, [&](Message& list) { put_element(list, element); });
+  messages_->list.push_back(std::move(out));
+  return *this;
+}
+
+NftTransaction& NftTransaction::delete_element(std::string_view set, std::string_view key) {
+  Message out = nft_message(table_.family, NFT_MSG_DELSETELEM, 0);
+  out.put_string(NFTA_SET_ELEM_LIST_TABLE, table_.name);
+  out.put_string(NFTA_SET_ELEM_LIST_SET, set);
+  out.nest(NFTA_SET_ELEM_LIST_ELEMENTS, [&](Message& list) {
+    list.nest(NFTA_LIST_ELEM,
+              [&](Message& element) { put_value(element, NFTA_SET_ELEM_KEY, key); });
+  });
+  messages_->list.push_back(std::move(out));
+  return *this;
+}
+
+NftTransaction& NftTransaction::flush_chain(std::string_view chain) {
+  Message out = nft_message(table_.family, NFT_MSG_DELRULE, 0);
+  out.put_string(NFTA_RULE_TABLE, table_.name).put_string(NFTA_RULE_CHAIN, chain);
+  messages_->list.push_back(std::move(out));
+  return *this;
+}
+
+NftTransaction& NftTransaction::delete_rule(std::string_view chain, std::uint64_t handle) {
+  Message out = nft_message(table_.family, NFT_MSG_DELRULE, 0);
+  out.put_string(NFTA_RULE_TABLE, table_.name).put_string(NFTA_RULE_CHAIN, chain);
+  out.put_be64(NFTA_RULE_HANDLE, handle);
+  messages_->list.push_back(std::move(out));
+  return *this;
+}
+
+NftTransaction& NftTransaction::delete_chain(std::string_view chain) {
+  Message out = nft_message(table_.family, NFT_MSG_DELCHAIN, 0);
+  out.put_string(NFTA_CHAIN_TABLE, table_.name).put_string(NFTA_CHAIN_NAME, chain);
+  messages_->list.push_back(std::move(out));
+  return *this;
+}
+
+NftTransaction& NftTransaction::delete_set(std::string_view set) {
+  Message out = nft_message(table_.family, NFT_MSG_DELSET, 0);
+  out.put_string(NFTA_SET_TABLE, table_.name).put_string(NFTA_SET_NAME, set);
+  messages_->list.push_back(std::move(out));
+  return *this;
+}
+
+NftTransaction& NftTransaction::delete_table() {
+  Message out = nft_message(table_.family, NFT_MSG_DELTABLE, 0);
+  out.put_string(NFTA_TABLE_NAME, table_.name);
+  messages_->list.push_back(std::move(out));
+  return *this;
+}
+
+void NftTransaction::commit(netlink::Socket& socket, std::string_view operation) {
+  for (int attempt = 0;; ++attempt) {
+    try {
+      socket.batch(messages_->list, operation);
+      return;
+    } catch (Error& error) {
+      if (!is_transient(error.sys_errno)) throw;
+      if (attempt == kMaxAttempts) {
+        error.code = Code::kTryAgainLater;
+        throw;
+      }
+    }
+    const timespec duration{0, 500'000L << attempt};
+    (void)::nanosleep(&duration, nullptr);  // a shorter pause does no harm
+  }
+}
+
+bool nft_usable(netlink::Socket& socket) {
+  NftTransaction probe({NftFamily::kInet, "cni_plugins_probe"});
+  probe.add_table({});
+  probe.add_chain({"probe", NftHook{"nat", NF_INET_POST_ROUTING, 100}, {}});
+  probe.add_set({"addresses", {NftType::kIpv4Address}, {}, false, {}}, NftCreate::kIfAbsent);
+  probe.append_rule("probe", nft_rule({{NftMasquerade{}}}));
+  // The kernel looks at every message even after one that it refuses, and then takes all back. This
+  // last one is always refused; if it is the first, the others are fine.
+  probe.delete_chain("never-made");
+  const std::size_t last = probe.messages_->list.size() - 1;
+  std::size_t failed = last + 1;
+  try {
+    socket.batch(probe.messages_->list, "probe nftables", &failed);
+  } catch (const Error& error) {
+    return failed == last && error.sys_errno == ENOENT;
+  }
+  return false;
+}
+
+std::string nft_comment(std::string_view text) {
+  if (text.size() <= kMaxComment) return std::string(text);
+  constexpr std::size_t kDigits = 16;
+  return cat(text.substr(0, kMaxComment - kDigits - 1), '-', hashed_name("", text, kDigits));
+}
+
+}  // namespace cni::netfilter

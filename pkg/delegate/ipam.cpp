@@ -36,9 +36,9 @@ void write_sysctls(const std::string& ifname, bool ipv6, const InterfaceSetup& s
     os::try_write_sysctl({"net", "ipv6", "conf", ifname, "accept_dad"},
                          setup.accept_dad == AcceptDad::kOn ? "1" : "0");
   }
-  if (setup.arp_notify) os::try_write_sysctl({"net", "ipv4", "conf", ifname, "arp_notify"}, "1");
-  if (setup.ndisc_notify) {
-    os::try_write_sysctl({"net", "ipv6", "conf", ifname, "ndisc_notify"}, "1");
+  if (setup.notify_neighbours) {
+    os::try_write_sysctl({"net", "ipv4", "conf", ifname, "arp_notify"}, "1");
+    if (ipv6) os::try_write_sysctl({"net", "ipv6", "conf", ifname, "ndisc_notify"}, "1");
   }
   if (!ipv6) return;
   // Container runtimes switch IPv6 off by default in new namespaces.
@@ -173,12 +173,6 @@ void configure_interface(const ns::Netns& netns, netlink::Socket& container,
     settle_addresses(netns, container, link);
   }
   add_routes(container, link, result);
-}
-
-std::vector<Ip> addresses_of(const Result& result) {
-  std::vector<Ip> out;
-  for (const IpConfig& ip : result.ips) out.push_back(ip.address.address);
-  return out;
 }
 
 void check_addresses(netlink::Socket& container, const netlink::Link& link,

@@ -26,8 +26,7 @@ void ipam_gc(const skel::Request& request);
 
 struct InterfaceSetup {
   netlink::Dad dad = netlink::Dad::kKernelDefault;
-  bool arp_notify = false;    // net/ipv4/conf/IF/arp_notify = 1, failure ignored
-  bool ndisc_notify = false;  // net/ipv6/conf/IF/ndisc_notify = 1, failure ignored
+  bool notify_neighbours = false;  // arp_notify and, with an IPv6 address, ndisc_notify = 1; failure ignored
   enum class AcceptDad { kUnchanged, kOff, kOn } accept_dad = AcceptDad::kUnchanged;
 };
 
@@ -36,9 +35,6 @@ struct InterfaceSetup {
 void configure_interface(const ns::Netns& netns, netlink::Socket& container,
                          const netlink::Link& link, const Result& result,
                          const InterfaceSetup& setup);
-
-// The unicast addresses of the result that belong to the interface.
-std::vector<Ip> addresses_of(const Result& result);
 
 // CHECK: every address of prevResult is on the link, every route of prevResult leads over it, in whichever table a chained
 // plugin moved it to. Throws Code::kCheckFailed naming the first one missing.

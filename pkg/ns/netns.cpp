@@ -16,6 +16,9 @@
 namespace cni::ns {
 namespace {
 
+// For netlink requests and sysctls; sanitizers need several times what the code itself does.
+constexpr std::size_t kStackSize = 1024UL * 1024;
+
 // Why a path cannot be a namespace; errno 0 if it is another kind of file.
 struct NotANamespace {
   int error = 0;
@@ -106,7 +109,11 @@ void Netns::run_on_thread(const std::function<void()>& fn) const {
   // wrong in restoring.
   Job job{fd(), fn, nullptr};
   pthread_t thread{};
-  const int error = pthread_create(&thread, nullptr, run_job, &job);
+  pthread_attr_t attributes;
+  (void)pthread_attr_init(&attributes);
+  (void)pthread_attr_setstacksize(&attributes, kStackSize);  // the default is used if it is refused
+  const int error = pthread_create(&thread, &attributes, run_job, &job);
+  (void)pthread_attr_destroy(&attributes);
   if (error != 0) throw system_error("start a thread", error);
   (void)pthread_join(thread, nullptr);  // fails only for a thread that cannot be joined
   if (job.failure) std::rethrow_exception(job.failure);

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <malloc.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -46,6 +47,8 @@ int plugin_main(const Plugin& plugin, int argc, char** argv) {
   hold_signals();
   close_on_exec_inherited();
   (void)::umask(0077);
+  // One heap is enough for threads of which one at a time does anything; another costs several system calls each.
+  (void)::mallopt(M_ARENA_MAX, 1);
   return run(plugin, process_io());
 }
 

@@ -112,8 +112,7 @@ netfilter::MasqueradeSpec masquerade_of(const skel::Request& request, std::strin
 delegate::InterfaceSetup interface_setup(const Config& config) {
   using AcceptDad = delegate::InterfaceSetup::AcceptDad;
   return {.dad = config.enable_dad ? netlink::Dad::kKernelDefault : netlink::Dad::kSkip,
-          .arp_notify = true,
-          .ndisc_notify = false,
+          .notify_neighbours = true,
           .accept_dad = config.enable_dad ? AcceptDad::kOn : AcceptDad::kOff};
 }
 
@@ -178,10 +177,7 @@ Result add(const skel::Request& request, os::Undo& undo) {
   }
   if (!config.disable_container_interface) {
     wait_for_port(host, veth.host);
-    netns.run([&] {
-      (void)netlink::announce_addresses(veth.container.index, veth.container.mac,
-                                        delegate::addresses_of(result));
-    });
+    (void)netlink::announce_addresses(container, veth.container);
   }
   if (request.config.dns) result.dns = *request.config.dns;
   return result;

@@ -97,9 +97,7 @@ void configure_layer3(const skel::Request& request, const ns::Netns& netns,
   for (IpConfig& ip : result.ips) ip.interface = 0;
   // Others on the wire may have the address, so its detection runs as the kernel has it.
   delegate::configure_interface(netns, container, link, result,
-                                {.dad = netlink::Dad::kKernelDefault,
-                                 .arp_notify = true,
-                                 .ndisc_notify = true});
+                                {.dad = netlink::Dad::kKernelDefault, .notify_neighbours = true});
 }
 
 Result add(const skel::Request& request, os::Undo& undo) {
@@ -116,9 +114,7 @@ Result add(const skel::Request& request, os::Undo& undo) {
     netlink::set_up(container, link.index);
   } else {
     configure_layer3(request, netns, container, link, result, undo);
-    netns.run([&] {
-      (void)netlink::announce_addresses(link.index, link.mac, delegate::addresses_of(result));
-    });
+    (void)netlink::announce_addresses(container, link);
   }
   if (request.config.dns) result.dns = *request.config.dns;
   return result;

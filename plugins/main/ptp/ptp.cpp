@@ -108,7 +108,7 @@ void route_through_gateway(netlink::Socket& container, const netlink::Link& link
 void configure_container(const ns::Netns& netns, netlink::Socket& container,
                          const netlink::Link& link, const Result& result) {
   // The link has no neighbour but the host, so nobody else can have the address.
-  delegate::configure_interface(netns, container, link, result, {.dad = netlink::Dad::kSkip});
+  delegate::configure_interface(netns, container, link, result, {.dad = netlink::Dad::kSkip, .notify_neighbours = true});
   for (const IpConfig& ip : result.ips) route_through_gateway(container, link, ip);
 }
 
@@ -150,10 +150,7 @@ Result add(const skel::Request& request, os::Undo& undo) {
   if (config.ip_masq) {
     netfilter::add_masquerade(masquerade_of(request, config.ip_masq_backend, &result), undo);
   }
-  netns.run([&] {
-    (void)netlink::announce_addresses(veth.container.index, veth.container.mac,
-                                      delegate::addresses_of(result));
-  });
+  (void)netlink::announce_addresses(container, veth.container);
   if (request.config.dns) result.dns = *request.config.dns;
   return result;
 }

@@ -59,6 +59,10 @@ void check_requestable(const Ip& ip, const RangeSet& set, const Config& config) 
 
 std::string exhausted_sentence(const RangeSet& set, const Config& config, const Blocked& blocked) {
   const std::uint64_t usable = blocked.count_usable(set);
+  if (usable == 0) {
+    return cat("every address of ", set.subnets(), " between ", set.to_string(),
+               " is a gateway or excluded by ipam.exclude");
+  }
   return cat("0 of ", usable, usable == 1 ? " address" : " addresses", " left in ", set.subnets(),
              ": all ", usable, " are held in ", config.location.folder(),
              "; delete attachments, run GC, or enlarge the range");
@@ -87,7 +91,7 @@ class Allocation {
     check_requestable(ip, set, config_);
     if (store_.reserve(ip, owner_)) return ip;
     const auto present = store_.find(ip);
-    throw not_available(ip, set, present ? cat(present->describe(), " holds it") : "it is held");
+    throw not_available(ip, set, present ? "held by " + present->describe() : "it is held");
   }
 
   Ip reserve_next(std::size_t index, const RangeSet& set) {

@@ -113,28 +113,27 @@ bool Store::reserve(const Ip& ip, const Owner& owner) {
   return true;
 }
 
-void Store::remove(const Reservation& reservation) {
-  if (!os::remove_file(path_of(reservation.ip))) return;
-  if (reservation.is_torn()) {
-    index_->note_other_change();
-  } else {
-    index_->remove(reservation.ip, reservation.content.value_or(""));
-  }
+void Store::remove(const Ip& ip, const std::string& text) {
+  if (os::remove_file(path_of(ip))) index_->remove(ip, text);
 }
 
 void Store::release(const Owner& owner) {
   ErrorList errors;
-  for (const Ip& ip : held_by(owner)) {
-    errors.run([&] {
-      if (const auto reservation = find(ip)) remove(*reservation);
-    });
+  for (const std::string& text : {owner.text(), owner.container_id}) {
+    const std::vector<Ip> held = owned_by(text);
+    for (const Ip& ip : held) errors.run([&] { remove(ip, text); });
+    if (!held.empty()) break;
   }
   errors.throw_if_any();
 }
 
 void Store::release(const Ip& ip, const Owner& owner) {
   const auto reservation = find(ip);
-  if (reservation && reservation->content == owner.text()) remove(*reservation);
+  if (reservation && reservation->content == owner.text()) remove(ip, owner.text());
+}
+
+void Store::remove_torn(const Ip& ip) {
+  if (os::remove_file(path_of(ip))) index_->note_other_change();
 }
 
 void Store::release_all_but(const std::vector<Attachment>& valid) {
@@ -146,7 +145,8 @@ void Store::release_all_but(const std::vector<Attachment>& valid) {
   ErrorList errors;
   for (const Reservation& reservation : scan_reservations(folder_->get(), location_.folder())) {
     const bool stale = reservation.owner() && !kept.contains(*reservation.content);
-    if (stale || reservation.is_torn()) errors.run([&] { remove(reservation); });
+    if (stale) errors.run([&] { remove(reservation.ip, *reservation.content); });
+    if (reservation.is_torn()) errors.run([&] { remove_torn(reservation.ip); });
   }
   errors.throw_if_any();
 }

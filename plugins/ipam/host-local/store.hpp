@@ -55,7 +55,8 @@ class Store {
   std::string path_of(const Ip& ip) const;
   std::optional<std::vector<Ip>> find_owned(const std::string& text);
   std::vector<Ip> owned_by(const std::string& text);
-  void remove(const Reservation& reservation);
+  void remove(const Ip& ip, const std::string& text);
+  void remove_torn(const Ip& ip);
 
   Location location_;
   // Destroyed in reverse: the index is stored while the lock is held. On the heap, so that a Store

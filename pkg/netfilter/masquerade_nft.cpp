@@ -180,7 +180,10 @@ void with_retries(Fn&& fn) {
 // replaced.
 void add_elements(netlink::Socket& socket, NftTransaction& transaction, const MasqueradeSpec& spec,
                   bool is_first_attempt) {
+  std::vector<Prefix> done;
   for (const Prefix& address : spec.addresses) {
+    if (std::find(done.begin(), done.end(), address) != done.end()) continue;
+    done.push_back(address);
     const std::string set = set_name(address);
     const NftElement element{key_of(address), {}, {}, comment_of(spec)};
     if (!is_first_attempt) {

@@ -14,7 +14,6 @@
 #include "pkg/netfilter/nft_wire.hpp"
 #include "pkg/netlink/message.hpp"
 #include "pkg/types/error.hpp"
-#include "pkg/types/hash.hpp"
 
 namespace cni::netfilter {
 
@@ -25,27 +24,12 @@ namespace {
 // EAGAIN, EINTR and EBUSY; with the doubling pause below some 60 ms in all.
 constexpr int kMaxAttempts = 6;
 
-// Where nft stops accepting a comment that it printed itself.
-constexpr std::size_t kMaxComment = 128;
-
 // nft's own notes in the userdata of a set: which byte order its keys and data have.
 constexpr std::uint8_t kSetKeyByteOrder = 0;
 constexpr std::uint8_t kSetDataByteOrder = 1;
 constexpr std::uint8_t kSetComment = 7;
 constexpr std::uint32_t kHostEndian = 1;
 constexpr std::uint32_t kBigEndian = 2;
-
-void append_userdata(std::string& out, std::uint8_t type, std::string_view value) {
-  out.push_back(static_cast<char>(type));
-  out.push_back(static_cast<char>(value.size()));
-  out += value;
-}
-
-std::string comment_userdata(std::string_view comment, std::uint8_t type = kUserdataComment) {
-  std::string out;
-  if (!comment.empty()) append_userdata(out, type, cat(nft_comment(comment), '\0'));
-  return out;
-}
 
 std::uint32_t size_of(NftType type) {
   switch (type) {
@@ -87,115 +71,20 @@ std::string byte_order(const std::vector<NftType>& types) {
 
 std::string set_userdata(const NftSet& set) {
   std::string out;
-  append_userdata(out, kSetKeyByteOrder, byte_order(set.key));
-  if (!set.data.empty()) append_userdata(out, kSetDataByteOrder, byte_order(set.data));
-  return out + comment_userdata(set.comment, kSetComment);
-}
-
-void put_verdict(Message& message, const NftVerdict& verdict) {
-  constexpr std::array<std::int32_t, 5> kCodes = {NF_ACCEPT, NF_DROP, NFT_RETURN, NFT_JUMP,
-                                                  NFT_GOTO};
-  message.nest(NFTA_DATA_VERDICT, [&](Message& nested) {
-    const std::int32_t code = kCodes[static_cast<std::size_t>(verdict.kind)];
-    nested.put_be32(NFTA_VERDICT_CODE, static_cast<std::uint32_t>(code));
-    if (!verdict.chain.empty()) nested.put_string(NFTA_VERDICT_CHAIN, verdict.chain);
-  });
-}
-
-void put_value(Message& message, int type, std::string_view value) {
-  message.nest(type,
-               [&](Message& nested) { nested.put(NFTA_DATA_VALUE, value.data(), value.size()); });
-}
-
-// One expression each: the attributes within NFTA_EXPR_DATA, and the name of the kernel's
-// expression.
-
-struct Encoder {
-  Message& out;
-
-  void operator()(const NftLoad& load) const {
-    const WireField& field = wire_field(load.field);
-    const bool is_meta = field.length == 0;
-    put(is_meta ? "meta" : "payload", [&](Message& data) {
-      if (is_meta) {
-        data.put_be32(NFTA_META_KEY, field.key_or_base);
-        data.put_be32(NFTA_META_DREG, load.reg);
-        return;
-      }
-      data.put_be32(NFTA_PAYLOAD_DREG, load.reg);
-      data.put_be32(NFTA_PAYLOAD_BASE, field.key_or_base);
-      data.put_be32(NFTA_PAYLOAD_OFFSET, field.offset);
-      data.put_be32(NFTA_PAYLOAD_LEN, field.length);
-    });
-  }
-
-  void operator()(const NftCompare& compare) const {
-    put("cmp", [&](Message& data) {
-      data.put_be32(NFTA_CMP_SREG, NFT_REG_1);
-      data.put_be32(NFTA_CMP_OP, compare.equal ? NFT_CMP_EQ : NFT_CMP_NEQ);
-      put_value(data, NFTA_CMP_DATA, compare.value);
-    });
-  }
-
-  void operator()(const NftMask& mask) const {
-    put("bitwise", [&](Message& data) {
-      data.put_be32(NFTA_BITWISE_SREG, NFT_REG_1);
-      data.put_be32(NFTA_BITWISE_DREG, NFT_REG_1);
-      data.put_be32(NFTA_BITWISE_LEN, static_cast<std::uint32_t>(mask.mask.size()));
-      put_value(data, NFTA_BITWISE_MASK, mask.mask);
-      put_value(data, NFTA_BITWISE_XOR, std::string(mask.mask.size(), '\0'));
-    });
-  }
-
-  void operator()(const NftLookup& lookup) const {
-    put("lookup", [&](Message& data) {
-      data.put_be32(NFTA_LOOKUP_SREG, NFT_REG_1);
-      data.put_string(NFTA_LOOKUP_SET, lookup.set);
-    });
-  }
-
-  void operator()(const NftVerdict& verdict) const {
-    put("immediate", [&](Message& data) {
-      data.put_be32(NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT);
-      data.nest(NFTA_IMMEDIATE_DATA, [&](Message& nested) { put_verdict(nested, verdict); });
-    });
-  }
-
-  void operator()(const NftMasquerade&) const {
-    put("masq", [](Message&) {});
-  }
-
- private:
-  template <class Fill>
-  void put(std::string_view name, Fill&& fill) const {
-    out.nest(NFTA_LIST_ELEM, [&](Message& expression) {
-      expression.put_string(NFTA_EXPR_NAME, name);
-      expression.nest(NFTA_EXPR_DATA, fill);
-    });
-  }
-};
-
-Message rule_message(const NftTable& table, std::string_view chain, const NftRule& rule,
-                     int position_flag) {
-  Message out = nft_message(table.family, NFT_MSG_NEWRULE, NLM_F_CREATE | position_flag);
-  out.put_string(NFTA_RULE_TABLE, table.name).put_string(NFTA_RULE_CHAIN, chain);
-  out.nest(NFTA_RULE_EXPRESSIONS, [&](Message& list) {
-    for (const NftExpression& expression : rule.expressions) std::visit(Encoder{list}, expression);
-  });
-  const std::string userdata = comment_userdata(rule.comment);
-  if (!userdata.empty()) out.put(NFTA_RULE_USERDATA, userdata.data(), userdata.size());
-  return out;
+  append_nft_userdata(out, kSetKeyByteOrder, byte_order(set.key));
+  if (!set.data.empty()) append_nft_userdata(out, kSetDataByteOrder, byte_order(set.data));
+  return out + nft_comment_userdata(set.comment, kSetComment);
 }
 
 void put_element(Message& list, const NftElement& element) {
   list.nest(NFTA_LIST_ELEM, [&](Message& out) {
-    put_value(out, NFTA_SET_ELEM_KEY, element.key);
+    put_nft_value(out, NFTA_SET_ELEM_KEY, element.key);
     if (element.verdict) {
-      out.nest(NFTA_SET_ELEM_DATA, [&](Message& data) { put_verdict(data, *element.verdict); });
+      out.nest(NFTA_SET_ELEM_DATA, [&](Message& data) { put_nft_verdict(data, *element.verdict); });
     } else if (!element.data.empty()) {
-      put_value(out, NFTA_SET_ELEM_DATA, element.data);
+      put_nft_value(out, NFTA_SET_ELEM_DATA, element.data);
     }
-    const std::string userdata = comment_userdata(element.comment);
+    const std::string userdata = nft_comment_userdata(element.comment);
     if (!userdata.empty()) out.put(NFTA_SET_ELEM_USERDATA, userdata.data(), userdata.size());
   });
 }
@@ -205,14 +94,6 @@ int create_flags(NftCreate create) {
 }
 
 bool is_transient(int error) { return error == EAGAIN || error == EINTR || error == EBUSY; }
-
-std::string address_mask(const Prefix& prefix) {
-  std::string out(prefix.address.size(), '\0');
-  for (unsigned bit = 0; bit < prefix.length; ++bit) {
-    out[bit / 8] = static_cast<char>(out[bit / 8] | 0x80 >> (bit % 8));
-  }
-  return out;
-}
 
 }  // namespace
 
@@ -244,26 +125,6 @@ NftKey& NftKey::ifname(std::string_view name) {
   return part(padded.data(), padded.size());
 }
 
-std::vector<NftExpression> nft_match_network(NftField field, const Prefix& network, bool equal) {
-  const Ip address = network.network().address;
-  const char family = network.address.is_ipv4() ? NFPROTO_IPV4 : NFPROTO_IPV6;
-  std::vector<NftExpression> out = {NftLoad{NftField::kNfproto}, NftCompare{{family}, true},
-                                    NftLoad{field}};
-  if (network.length < address.width()) out.emplace_back(NftMask{address_mask(network)});
-  out.emplace_back(NftCompare{
-      std::string(reinterpret_cast<const char*>(address.data()), address.size()), equal});
-  return out;
-}
-
-NftRule nft_rule(std::vector<std::vector<NftExpression>> parts, std::string comment) {
-  NftRule out;
-  for (std::vector<NftExpression>& part : parts) {
-    for (NftExpression& expression : part) out.expressions.push_back(std::move(expression));
-  }
-  out.comment = std::move(comment);
-  return out;
-}
-
 NftTransaction::NftTransaction(NftTable table)
     : table_(std::move(table)), messages_(std::make_unique<Messages>()) {}
 NftTransaction::NftTransaction(NftTransaction&&) noexcept = default;
@@ -274,7 +135,7 @@ bool NftTransaction::empty() const { return messages_->list.empty(); }
 NftTransaction& NftTransaction::add_table(std::string_view comment) {
   Message out = nft_message(table_.family, NFT_MSG_NEWTABLE, NLM_F_CREATE);
   out.put_string(NFTA_TABLE_NAME, table_.name).put_be32(NFTA_TABLE_FLAGS, 0);
-  const std::string userdata = comment_userdata(comment);
+  const std::string userdata = nft_comment_userdata(comment);
   if (!userdata.empty()) out.put(NFTA_TABLE_USERDATA, userdata.data(), userdata.size());
   messages_->list.push_back(std::move(out));
   return *this;
@@ -290,7 +151,7 @@ NftTransaction& NftTransaction::add_chain(const NftChain& chain) {
       hook.put_be32(NFTA_HOOK_PRIORITY, static_cast<std::uint32_t>(chain.hook->priority));
     });
   }
-  const std::string userdata = comment_userdata(chain.comment);
+  const std::string userdata = nft_comment_userdata(chain.comment);
   if (!userdata.empty()) out.put(NFTA_CHAIN_USERDATA, userdata.data(), userdata.size());
   messages_->list.push_back(std::move(out));
   return *this;
@@ -317,12 +178,12 @@ NftTransaction& NftTransaction::add_set(const NftSet& set, NftCreate create) {
 }
 
 NftTransaction& NftTransaction::append_rule(std::string_view chain, const NftRule& rule) {
-  messages_->list.push_back(rule_message(table_, chain, rule, NLM_F_APPEND));
+  messages_->list.push_back(nft_rule_message(table_, chain, rule, NLM_F_APPEND));
   return *this;
 }
 
 NftTransaction& NftTransaction::prepend_rule(std::string_view chain, const NftRule& rule) {
-  messages_->list.push_back(rule_message(table_, chain, rule, 0));
+  messages_->list.push_back(nft_rule_message(table_, chain, rule, 0));
   return *this;
 }
 
@@ -342,7 +203,7 @@ NftTransaction& NftTransaction::delete_element(std::string_view set, std::string
   out.put_string(NFTA_SET_ELEM_LIST_SET, set);
   out.nest(NFTA_SET_ELEM_LIST_ELEMENTS, [&](Message& list) {
     list.nest(NFTA_LIST_ELEM,
-              [&](Message& element) { put_value(element, NFTA_SET_ELEM_KEY, key); });
+              [&](Message& element) { put_nft_value(element, NFTA_SET_ELEM_KEY, key); });
   });
   messages_->list.push_back(std::move(out));
   return *this;
@@ -418,12 +279,6 @@ bool nft_usable(netlink::Socket& socket) {
     return failed == last && error.sys_errno == ENOENT;
   }
   return false;
-}
-
-std::string nft_comment(std::string_view text) {
-  if (text.size() <= kMaxComment) return std::string(text);
-  constexpr std::size_t kDigits = 16;
-  return cat(text.substr(0, kMaxComment - kDigits - 1), '-', hashed_name("", text, kDigits));
 }
 
 }  // namespace cni::netfilter

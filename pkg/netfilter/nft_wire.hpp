@@ -5,6 +5,8 @@
 #include <linux/netfilter/nfnetlink.h>
 
 #include <cstdint>
+#include <string>
+#include <string_view>
 
 #include "pkg/netfilter/nft.hpp"
 #include "pkg/netlink/message.hpp"
@@ -30,5 +32,17 @@ inline netlink::Message nft_message(NftFamily family, int type, int flags) {
   out.header(nfgenmsg{static_cast<std::uint8_t>(family), NFNETLINK_V0, 0});
   return out;
 }
+
+// Appends one entry to userdata.
+void append_nft_userdata(std::string& out, std::uint8_t type, std::string_view value);
+// Userdata with nothing but a comment; empty without one.
+std::string nft_comment_userdata(std::string_view comment, std::uint8_t type = kUserdataComment);
+
+void put_nft_verdict(netlink::Message& message, const NftVerdict& verdict);
+// An attribute of that type with octets in it.
+void put_nft_value(netlink::Message& message, int type, std::string_view value);
+// NEWRULE; position_flag is NLM_F_APPEND, or 0 to put the rule first.
+netlink::Message nft_rule_message(const NftTable& table, std::string_view chain,
+                                  const NftRule& rule, int position_flag);
 
 }  // namespace cni::netfilter

@@ -88,6 +88,10 @@ std::shared_ptr<const nlohmann::json> parse_json(std::string_view text, std::str
     throw Error(Code::kDecodingFailure,
                 cat(what, ": the document nests deeper than ", kMaxDepth, " levels"));
   }
+  // The library takes it for the end of the text, whatever follows.
+  if (text.find('\0') != std::string_view::npos) {
+    throw Error(Code::kDecodingFailure, cat(what, ": the document contains a NUL character"));
+  }
   try {
     return std::make_shared<const nlohmann::json>(nlohmann::json::parse(text));
   } catch (const nlohmann::json::exception& error) {

@@ -35,6 +35,12 @@ TEST_CASE("a document that is not JSON gives a decoding failure that starts with
   }
 }
 
+TEST_CASE("a NUL character does not end a document early") {
+  const std::string text("{}\0{", 4);
+  CHECK(failure([&] { (void)parse_json(text, "stdin"); }) ==
+        "6 stdin: the document contains a NUL character");
+}
+
 TEST_CASE("nesting is bounded before it can exhaust the stack") {
   const auto nested = [](std::size_t depth) {
     return std::string(depth, '[') + std::string(depth, ']');

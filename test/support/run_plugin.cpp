@@ -166,6 +166,16 @@ PluginRun call(const std::string& plugin, const Call& what) {
   return result;
 }
 
+void check_error(const PluginRun& run, int code, std::string_view msg_start) {
+  INFO(run.describe());
+  CHECK(run.signal == 0);
+  CHECK(run.status == 1);
+  REQUIRE(run.document.is_object());
+  CHECK(run.code() == code);
+  CHECK(run.msg().substr(0, msg_start.size()) == msg_start);
+  CHECK(run.document.value("cniVersion", json()).is_string());
+}
+
 PluginRun call_in_process(const skel::Plugin& plugin, const Call& what, const Hooks& hooks) {
   const Streams streams = streams_of(what);
   skel::Io io;

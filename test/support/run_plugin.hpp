@@ -50,6 +50,10 @@ struct PluginRun {
 // Streams are files in memory, so no amount of output blocks anybody.
 PluginRun call(const std::string& plugin, const Call& what);
 
+// Checks that the run failed as the specification has it: exit status 1, exactly one error object
+// on stdout, with this code and a message that starts like this.
+void check_error(const PluginRun& run, int code, std::string_view msg_start);
+
 // As call, but through skel::run in this process, with its hooks.
 struct Hooks {
   os::Undo::Observer on_undo_push;

@@ -1,0 +1,125 @@
+#include "test/support/scenario.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "test/support/ip_json.hpp"
+#include "test/support/skip.hpp"
+
+namespace cni::test {
+namespace {
+
+json host_local(const char* subnet) {
+  return {{"type", "host-local"},
+          {"ranges", json::array({json::array({{{"subnet", subnet}}})})},
+          {"routes", json::array({{{"dst", "0.0.0.0/0"}}})}};
+}
+
+json bridge_with(const json& more) {
+  json config = {{"type", "bridge"},
+                 {"bridge", "cni0"},
+                 {"isGateway", true},
+                 {"ipam", host_local("10.88.0.0/16")}};
+  config.update(more);
+  return config;
+}
+
+json ptp_with(const json& more) {
+  json config = {{"type", "ptp"}, {"ipam", host_local("10.89.0.0/16")}};
+  config.update(more);
+  return config;
+}
+
+json macvlan_with(const json& more) {
+  json config = {{"type", "macvlan"}, {"master", "master0"}};
+  config.update(more);
+  return config;
+}
+
+json static_addresses() {
+  return {{"type", "static"},
+          {"addresses", json::array({{{"address", "10.87.0.5/24"}, {"gateway", "10.87.0.1"}},
+                                     {{"address", "fd00:87::5/64"}, {"gateway", "fd00:87::1"}}})},
+          {"routes", json::array({{{"dst", "0.0.0.0/0"}}})},
+          {"dns", {{"nameservers", {"10.87.0.1"}}}}};
+}
+
+json dual_stack() {
+  return {{"type", "host-local"},
+          {"ranges", json::array({json::array({{{"subnet", "10.86.0.0/16"}}}),
+                                  json::array({{{"subnet", "fd00:86::/64"}}})})},
+          {"routes", json::array({{{"dst", "0.0.0.0/0"}}, {{"dst", "::/0"}}})}};
+}
+
+std::vector<Scenario> make_scenarios() {
+  const json iptables = {{"ipMasq", true}, {"ipMasqBackend", "iptables"}};
+  const json nftables = {{"ipMasq", true}, {"ipMasqBackend", "nftables"}};
+  return {
+      {"loopback", "loopback", {{"type", "loopback"}}},
+      {"bridge", "bridge", bridge_with(json::object())},
+      {"bridge-layer2", "bridge", {{"type", "bridge"}, {"bridge", "cni0"}}},
+      {"bridge-dual-stack", "bridge",
+       bridge_with({{"ipam", dual_stack()}, {"ipMasq", true}, {"ipMasqBackend", "nftables"}})},
+      {"bridge-masquerade-nftables", "bridge", bridge_with(nftables)},
+      {"bridge-masquerade-iptables", "bridge", bridge_with(iptables)},
+      {"bridge-spoof-check", "bridge", bridge_with({{"macspoofchk", true}})},
+      {"ptp", "ptp", ptp_with(json::object())},
+      {"ptp-masquerade-nftables", "ptp", ptp_with(nftables)},
+      {"ptp-masquerade-iptables", "ptp", ptp_with(iptables)},
+      {"macvlan", "macvlan", macvlan_with({{"ipam", host_local("10.90.0.0/16")}})},
+      {"macvlan-layer2", "macvlan", macvlan_with(json::object())},
+      {"host-local", "host-local", {{"type", "bridge"}, {"ipam", dual_stack()}}},
+      {"static", "static", {{"type", "bridge"}, {"ipam", static_addresses()}}},
+  };
+}
+
+bool mentions(const Scenario& what, std::string_view word) {
+  return what.name.find(word) != std::string::npos;
+}
+
+}  // namespace
+
+const std::vector<Scenario>& scenarios() {
+  static const std::vector<Scenario> all = make_scenarios();
+  return all;
+}
+
+const Scenario& scenario(std::string_view name) {
+  const auto found = std::find_if(scenarios().begin(), scenarios().end(),
+                                  [&](const Scenario& each) { return each.name == name; });
+  if (found == scenarios().end()) throw std::runtime_error("no scenario of that name");
+  return *found;
+}
+
+void require_for(const Scenario& what) {
+  if (what.plugin == "macvlan") require_kind("macvlan");
+  if (what.plugin == "bridge") require_kind("bridge");
+  if (mentions(what, "iptables")) (void)require_program("iptables");
+}
+
+void prepare_host(const Scenario& what) {
+  if (what.plugin != "macvlan") return;
+  (void)ip({"link", "add", "master0", "type", "veth", "peer", "name", "master1"});
+  (void)ip({"link", "set", "master0", "up"});
+  (void)ip({"link", "set", "master1", "up"});
+}
+
+std::string config_text(const Scenario& what, std::string_view version, const json& prev_result) {
+  json config = what.config;
+  config["name"] = kNetworkName;
+  if (!version.empty()) config["cniVersion"] = version;
+  if (!prev_result.is_null()) config["prevResult"] = prev_result;
+  return config.dump();
+}
+
+Call call_of(const Scenario& what, std::string command, const std::string& container,
+             std::string_view version, const json& prev_result) {
+  Call call;
+  call.command = std::move(command);
+  call.container_id = container;
+  call.netns = "/run/netns/" + container;
+  call.input = config_text(what, version, prev_result);
+  return call;
+}
+
+}  // namespace cni::test

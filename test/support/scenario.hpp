@@ -1,0 +1,38 @@
+// Plugins with the configurations and the surroundings in which their ADD works.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "test/support/netns_fixture.hpp"
+#include "test/support/run_plugin.hpp"
+
+namespace cni::test {
+
+struct Scenario {
+  std::string name;    // "bridge-masquerade-iptables"
+  std::string plugin;  // "bridge"
+  json config;         // without cniVersion and name, which call() fills in
+};
+
+// The scenario of that name. Throws if there is none.
+const Scenario& scenario(std::string_view name);
+// All of them, for tests that go over every plugin.
+const std::vector<Scenario>& scenarios();
+
+// Skips the case if the kernel or the machine lacks what the scenario needs.
+void require_for(const Scenario& what);
+// Makes what the plugin's configuration names (macvlan's master) on a fresh host.
+void prepare_host(const Scenario& what);
+
+inline constexpr std::string_view kNetworkName = "testnet";
+
+// The configuration as the runtime sends it; with prevResult unless that is null.
+std::string config_text(const Scenario& what, std::string_view version = "1.1.0",
+                        const json& prev_result = nullptr);
+// A whole call. The container's name is also its id.
+Call call_of(const Scenario& what, std::string command, const std::string& container,
+             std::string_view version = "1.1.0", const json& prev_result = nullptr);
+
+}  // namespace cni::test

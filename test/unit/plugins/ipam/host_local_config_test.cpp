@@ -15,8 +15,8 @@ skel::Request request_for(const std::string& document, const std::string& args =
 
 skel::Request request_with_ipam(const std::string& ipam, const std::string& version = "1.1.0",
                                 const std::string& args = {}) {
-  return request_for(
-      R"({"cniVersion":")" + version + R"(","name":"net","ipam":{)" + ipam + "}}", args);
+  return request_for(R"({"cniVersion":")" + version + R"(","name":"net","ipam":{)" + ipam + "}}",
+                     args);
 }
 
 Error failure(const skel::Request& request) {

@@ -23,11 +23,7 @@ namespace {
 template <class Fn>
 void for_each(const nlattr* list, Fn&& fn) {
   if (list == nullptr) return;
-  int rest = nla_len(list);
-  for (auto* item = static_cast<nlattr*>(nla_data(list)); nla_ok(item, rest) != 0;
-       item = nla_next(item, &rest)) {
-    fn(item);
-  }
+  netlink::for_each_attribute(netlink::payload_of(list), fn);
 }
 
 // The comment in userdata: a sequence of type, length, value.

@@ -2,6 +2,7 @@
 
 #include <linux/if_addr.h>
 #include <linux/rtnetlink.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -20,9 +21,7 @@ Message address_message(int type, int flags, LinkIndex index, const Prefix& pref
   header.ifa_prefixlen = static_cast<std::uint8_t>(prefix.length);
   header.ifa_index = static_cast<unsigned>(index);
   Message message(type, flags);
-  message.header(header)
-      .put_ip(IFA_LOCAL, prefix.address)
-      .put_ip(IFA_ADDRESS, prefix.address);
+  message.header(header).put_ip(IFA_LOCAL, prefix.address).put_ip(IFA_ADDRESS, prefix.address);
   return message;
 }
 
@@ -31,16 +30,16 @@ std::string describe(std::string_view verb, const Prefix& prefix, LinkIndex inde
 }
 
 Address read_address(const nlmsghdr* message) {
-  const auto* header = static_cast<const ifaddrmsg*>(nlmsg_data(message));
-  const Attributes attributes(message, sizeof *header, IFA_MAX);
+  const auto& header = body_of<ifaddrmsg>(message);
+  const Attributes attributes(message, sizeof header, IFA_MAX);
   // IFA_ADDRESS is the peer of a point-to-point address; IFA_LOCAL is not sent for most IPv6 ones.
   const int type = attributes.has(IFA_LOCAL) ? IFA_LOCAL : IFA_ADDRESS;
   const std::string_view bytes = attributes.bytes(type);
   Address address;
   address.prefix.address = Ip::from_bytes(bytes.data(), bytes.size()).value_or(Ip{});
-  address.prefix.length = header->ifa_prefixlen;
-  address.flags = attributes.u32(IFA_FLAGS, header->ifa_flags);
-  address.scope = header->ifa_scope;
+  address.prefix.length = header.ifa_prefixlen;
+  address.flags = attributes.u32(IFA_FLAGS, header.ifa_flags);
+  address.scope = header.ifa_scope;
   return address;
 }
 
@@ -52,8 +51,8 @@ void list_family(Socket& socket, LinkIndex index, std::uint8_t family, std::vect
   message.header(header);
   const std::size_t before = out.size();
   const auto take = [&](const nlmsghdr* reply) {
-    const auto* body = static_cast<const ifaddrmsg*>(nlmsg_data(reply));
-    if (body->ifa_index == static_cast<unsigned>(index)) out.push_back(read_address(reply));
+    const auto& body = body_of<ifaddrmsg>(reply);
+    if (body.ifa_index == static_cast<unsigned>(index)) out.push_back(read_address(reply));
   };
   try {
     socket.dump(message, cat("list addresses of link ", static_cast<int>(index)), take,

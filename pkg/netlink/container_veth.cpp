@@ -18,8 +18,7 @@ constexpr std::size_t kVethNameLength = 12;  // "veth" and eight digits
 // A pair that was killed between its creation and attach_host_veth has no alias yet and is down.
 bool belongs_to(const Link& link, const VethOwner& owner) {
   if (link.kind != "veth") return false;
-  const bool half_made =
-      link.alias.empty() && !link.is_up() && link.master == LinkIndex::kNone;
+  const bool half_made = link.alias.empty() && !link.is_up() && link.master == LinkIndex::kNone;
   return half_made || link.alias == host_veth_alias(owner);
 }
 

@@ -5,6 +5,7 @@
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -36,11 +37,11 @@ void read_link_info(const Attributes& info, Link& link) {
 }
 
 Link read_link(const nlmsghdr* message) {
-  const auto* header = static_cast<const ifinfomsg*>(nlmsg_data(message));
-  const Attributes attributes(message, sizeof *header, IFLA_MAX);
+  const auto& header = body_of<ifinfomsg>(message);
+  const Attributes attributes(message, sizeof header, IFLA_MAX);
   Link link;
-  link.index = LinkIndex{header->ifi_index};
-  link.flags = header->ifi_flags;
+  link.index = LinkIndex{header.ifi_index};
+  link.flags = header.ifi_flags;
   link.name = attributes.text(IFLA_IFNAME);
   link.alias = attributes.text(IFLA_IFALIAS);
   const std::string_view mac = attributes.bytes(IFLA_ADDRESS);
@@ -133,8 +134,9 @@ void check_link_name(std::string_view name) {
   });
   if (name.empty() || name.size() >= IFNAMSIZ || name == "." || name == ".." || bad_character) {
     throw Error(Code::kInvalidNetworkConfig,
-                cat(quote(name), " cannot be the name of an interface: it has to have 1 to 15 "
-                                  "characters, without \"/\", \":\" and white space"));
+                cat(quote(name),
+                    " cannot be the name of an interface: it has to have 1 to 15 "
+                    "characters, without \"/\", \":\" and white space"));
   }
 }
 
@@ -147,8 +149,8 @@ void check_mtu(std::uint32_t mtu, std::string_view key) {
 }
 
 bool kernel_has_link_kind(Socket& socket, std::string_view kind) {
-  // An address of the wrong size: the link type's own validation refuses it (EINVAL); where there is no such type the kernel
-  // does not get that far (EOPNOTSUPP).
+  // An address of the wrong size: the link type's own validation refuses it (EINVAL); where there
+  // is no such type the kernel does not get that far (EOPNOTSUPP).
   Message message = new_link("cni-probe");
   message.put_u16(IFLA_ADDRESS, 0);
   put_kind(message, kind, [](Message&) {});
@@ -288,11 +290,10 @@ void set_down(Socket& socket, LinkIndex index) {
 void set_bridge_port_flags(Socket& socket, LinkIndex index, const BridgePortFlags& flags) {
   Message message(RTM_NEWLINK, 0);
   message.header(header_for(index)).nest(IFLA_LINKINFO, [&](Message& info) {
-    info.put_string(IFLA_INFO_SLAVE_KIND, "bridge")
-        .nest(IFLA_INFO_SLAVE_DATA, [&](Message& port) {
-          port.put_u8(IFLA_BRPORT_MODE, flags.hairpin ? 1 : 0);
-          port.put_u8(IFLA_BRPORT_ISOLATED, flags.isolated ? 1 : 0);
-        });
+    info.put_string(IFLA_INFO_SLAVE_KIND, "bridge").nest(IFLA_INFO_SLAVE_DATA, [&](Message& port) {
+      port.put_u8(IFLA_BRPORT_MODE, flags.hairpin ? 1 : 0);
+      port.put_u8(IFLA_BRPORT_ISOLATED, flags.isolated ? 1 : 0);
+    });
   });
   socket.request(message, cat("set the bridge port flags of link ", static_cast<int>(index)));
 }
@@ -337,8 +338,8 @@ std::optional<OperState> wait_until_up(Socket& socket, LinkIndex index,
   if (settled()) return last;  // it may have changed before the subscription
   (void)notifications.wait_for(deadline, [&](const nlmsghdr* message) {
     if (message == nullptr) return settled();
-    const auto* header = static_cast<const ifinfomsg*>(nlmsg_data(message));
-    return LinkIndex{header->ifi_index} == index && settled();
+    const auto& header = body_of<ifinfomsg>(message);
+    return LinkIndex{header.ifi_index} == index && settled();
   });
   return last;
 }

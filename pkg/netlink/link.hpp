@@ -48,14 +48,17 @@ struct Link {
   bool is_up() const;
 };
 
-// Throws Code::kInvalidNetworkConfig unless text is a name that the kernel takes: 1 to 15 octets, not "." or "..", without
+// Throws Code::kInvalidNetworkConfig unless text is a name that the kernel takes: 1 to 15 octets,
+// not "." or "..", without
 // "/", ":" and white space. libnl would cut a longer one silently.
 void check_link_name(std::string_view name);
 
-// Throws Code::kInvalidNetworkConfig, naming `key`, for an MTU that no virtual interface takes. 0 (not set) passes.
+// Throws Code::kInvalidNetworkConfig, naming `key`, for an MTU that no virtual interface takes. 0
+// (not set) passes.
 void check_mtu(std::uint32_t mtu, std::string_view key);
 
-// Whether the kernel has a link type ("veth", "bridge", "macvlan"), loading its module if need be. Creates nothing.
+// Whether the kernel has a link type ("veth", "bridge", "macvlan"), loading its module if need be.
+// Creates nothing.
 bool kernel_has_link_kind(Socket& socket, std::string_view kind);
 
 // Absent if there is no such link. One request, no dump.
@@ -66,7 +69,8 @@ std::optional<Link> find_link(Socket& socket, LinkIndex index);
 Link get_link(Socket& socket, std::string_view name);
 Link get_link(Socket& socket, LinkIndex index);
 
-// The name of the first link of the socket's namespace that satisfies a condition. A dump: for diagnoses only.
+// The name of the first link of the socket's namespace that satisfies a condition. A dump: for
+// diagnoses only.
 std::optional<Link> find_link_if(Socket& socket, const std::function<bool(const Link&)>& condition);
 
 struct BridgeSpec {
@@ -85,21 +89,23 @@ struct VethSpec {
   std::string peer_name;
   int peer_netns_fd = -1;  // namespace in which the peer is born; -1: this one
 };
-// Creates a pair, this end in the socket's namespace. Throws with EEXIST if one of the names is taken.
+// Creates a pair, this end in the socket's namespace. Throws with EEXIST if one of the names is
+// taken.
 void add_veth(Socket& socket, const VethSpec& spec);
 
 struct MacvlanSpec {
   std::string name;
   LinkIndex parent = LinkIndex::kNone;  // in the socket's namespace
   MacvlanMode mode = MacvlanMode::kBridge;
-  std::uint32_t mtu = 0;        // 0: the parent's
-  Mac mac;                      // empty: the kernel chooses
+  std::uint32_t mtu = 0;           // 0: the parent's
+  Mac mac;                         // empty: the kernel chooses
   std::uint32_t bc_queue_len = 0;  // 0: not set
-  int netns_fd = -1;            // namespace in which it is born; -1: the socket's
+  int netns_fd = -1;               // namespace in which it is born; -1: the socket's
 };
 void add_macvlan(Socket& socket, const MacvlanSpec& spec);
 
-// Several changes of one link in one message, applied together in the kernel's order. Unset ones are left alone.
+// Several changes of one link in one message, applied together in the kernel's order. Unset ones
+// are left alone.
 struct LinkChange {
   std::optional<bool> up;
   std::optional<LinkIndex> master;
@@ -125,8 +131,9 @@ void set_bridge_port_flags(Socket& socket, LinkIndex index, const BridgePortFlag
 bool remove_link(Socket& socket, LinkIndex index);
 bool remove_link(Socket& socket, std::string_view name);
 
-// Waits until the link is operationally up (kUnknown counts: drivers without carrier report it). Uses notifications on a
-// socket of its own; `socket` is used to look. Returns the last state seen; absent if the link is gone.
+// Waits until the link is operationally up (kUnknown counts: drivers without carrier report it).
+// Uses notifications on a socket of its own; `socket` is used to look. Returns the last state seen;
+// absent if the link is gone.
 std::optional<OperState> wait_until_up(Socket& socket, LinkIndex index,
                                        std::chrono::milliseconds deadline);
 

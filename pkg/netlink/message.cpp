@@ -3,47 +3,49 @@
 #include <arpa/inet.h>
 #include <endian.h>
 
-#include <algorithm>
-#include <cerrno>
 #include <cstring>
-
-#include "pkg/types/error.hpp"
 
 namespace cni::netlink {
 namespace {
 
 // Holds nearly every message without growing.
-constexpr std::size_t kInitialSize = 1024;
+constexpr std::size_t kUsualSize = 512;
 
-Error out_of_memory() { return system_error("build a netlink message", ENOMEM); }
+template <class T>
+T value_of(const nlattr* attribute, T fallback) {
+  if (attribute == nullptr) return fallback;
+  const std::string_view payload = payload_of(attribute);
+  if (payload.size() < sizeof(T)) return fallback;
+  T value;
+  std::memcpy(&value, payload.data(), sizeof value);
+  return value;
+}
 
 }  // namespace
 
-Message::Message(int type, int flags) : message_(nlmsg_alloc_size(kInitialSize)) {
-  if (!message_ ||
-      nlmsg_put(message_.get(), NL_AUTO_PORT, 0, type, 0, NLM_F_REQUEST | flags) == nullptr) {
-    throw out_of_memory();
-  }
-}
-
-void Message::reserve(std::size_t more) {
-  const std::size_t needed = get()->nlmsg_len + more + NLA_ALIGNTO;
-  const std::size_t have = nlmsg_get_max_size(message_.get());
-  if (needed <= have) return;
-  if (nlmsg_expand(message_.get(), std::max(needed, 2 * have)) < 0) throw out_of_memory();
+Message::Message(int type, int flags) {
+  data_.reserve(kUsualSize);
+  nlmsghdr fixed{};
+  fixed.nlmsg_type = static_cast<std::uint16_t>(type);
+  fixed.nlmsg_flags = static_cast<std::uint16_t>(NLM_F_REQUEST | flags);
+  const auto* raw = reinterpret_cast<const char*>(&fixed);
+  data_.assign(raw, raw + sizeof fixed);
+  get()->nlmsg_len = sizeof fixed;
 }
 
 void Message::append(const void* data, std::size_t size) {
-  reserve(size);
-  // nlmsg_append copies from the pointer that it takes as not const.
-  if (nlmsg_append(message_.get(), const_cast<void*>(data), size, NLMSG_ALIGNTO) < 0) {
-    throw out_of_memory();
-  }
+  const auto* raw = static_cast<const char*>(data);
+  if (size != 0) data_.insert(data_.end(), raw, raw + size);
+  data_.resize(NLMSG_ALIGN(data_.size()));
+  get()->nlmsg_len = static_cast<std::uint32_t>(data_.size());
 }
 
 Message& Message::put(int type, const void* data, std::size_t size) {
-  reserve(static_cast<std::size_t>(nla_total_size(static_cast<int>(size))));
-  if (nla_put(message_.get(), type, static_cast<int>(size), data) < 0) throw out_of_memory();
+  nlattr attribute{};
+  attribute.nla_len = static_cast<std::uint16_t>(NLA_HDRLEN + size);
+  attribute.nla_type = static_cast<std::uint16_t>(type);
+  append(&attribute, sizeof attribute);
+  append(data, size);
   return *this;
 }
 
@@ -60,31 +62,33 @@ Message& Message::put_string(int type, std::string_view text) {
 }
 
 std::size_t Message::begin_nest(int type) {
-  const std::size_t start = get()->nlmsg_len;
+  const std::size_t start = data_.size();
   put(type | NLA_F_NESTED, nullptr, 0);
   return start;
 }
 
 void Message::end_nest(std::size_t start) {
-  auto* attribute = reinterpret_cast<nlattr*>(reinterpret_cast<char*>(get()) + start);
-  attribute->nla_len = static_cast<std::uint16_t>(get()->nlmsg_len - start);
+  auto* attribute = reinterpret_cast<nlattr*>(data_.data() + start);
+  attribute->nla_len = static_cast<std::uint16_t>(data_.size() - start);
 }
 
 Attributes::Attributes(const nlmsghdr* message, std::size_t fixed_size, int max_type)
     : table_(static_cast<std::size_t>(max_type) + 1) {
-  // libnl's parser does not write to the message; its signature lacks the const.
-  auto* header = const_cast<nlmsghdr*>(message);
-  if (nlmsg_attrlen(header, static_cast<int>(fixed_size)) <= 0) return;
-  (void)nla_parse(const_cast<nlattr**>(table_.data()), max_type,
-                  nlmsg_attrdata(header, static_cast<int>(fixed_size)),
-                  nlmsg_attrlen(header, static_cast<int>(fixed_size)), nullptr);
+  const std::size_t offset = NLMSG_HDRLEN + NLMSG_ALIGN(fixed_size);
+  if (message->nlmsg_len <= offset) return;
+  index({reinterpret_cast<const char*>(message) + offset, message->nlmsg_len - offset});
 }
 
 Attributes::Attributes(const nlattr* nested, int max_type)
     : table_(static_cast<std::size_t>(max_type) + 1) {
-  if (nested == nullptr) return;
-  (void)nla_parse(const_cast<nlattr**>(table_.data()), max_type,
-                  static_cast<nlattr*>(nla_data(nested)), nla_len(nested), nullptr);
+  if (nested != nullptr) index(payload_of(nested));
+}
+
+void Attributes::index(std::string_view sequence) {
+  for_each_attribute(sequence, [this](const nlattr* attribute) {
+    const std::size_t type = attribute->nla_type & NLA_TYPE_MASK;
+    if (type < table_.size()) table_[type] = attribute;
+  });
 }
 
 const nlattr* Attributes::operator[](int type) const {
@@ -92,18 +96,6 @@ const nlattr* Attributes::operator[](int type) const {
              ? table_[static_cast<std::size_t>(type)]
              : nullptr;
 }
-
-namespace {
-
-template <class T>
-T value_of(const nlattr* attribute, T fallback) {
-  if (attribute == nullptr || nla_len(attribute) < static_cast<int>(sizeof(T))) return fallback;
-  T value;
-  std::memcpy(&value, nla_data(attribute), sizeof value);
-  return value;
-}
-
-}  // namespace
 
 std::uint8_t Attributes::u8(int type, std::uint8_t fallback) const {
   return value_of((*this)[type], fallback);
@@ -122,14 +114,12 @@ std::uint32_t Attributes::be32(int type, std::uint32_t fallback) const {
 }
 
 std::uint64_t Attributes::be64(int type, std::uint64_t fallback) const {
-  return be64toh(value_of((*this)[type], htobe64(fallback)));
+  return be64toh(value_of<std::uint64_t>((*this)[type], htobe64(fallback)));
 }
 
 std::string_view Attributes::bytes(int type) const {
   const nlattr* attribute = (*this)[type];
-  if (attribute == nullptr) return {};
-  return {static_cast<const char*>(nla_data(attribute)),
-          static_cast<std::size_t>(nla_len(attribute))};
+  return attribute == nullptr ? std::string_view{} : payload_of(attribute);
 }
 
 std::string Attributes::text(int type) const {

@@ -1,12 +1,10 @@
-// Netlink messages, attribute by attribute. For pkg/netlink and pkg/netfilter only: nothing of
-// libnl stands in the other headers.
+// Netlink messages, attribute by attribute, as the kernel's headers lay them out. For pkg/netlink
+// and pkg/netfilter only: nothing of this stands in the other headers.
 #pragma once
 
-#include <netlink/attr.h>
-#include <netlink/msg.h>
+#include <linux/netlink.h>
 
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,10 +12,6 @@
 #include "pkg/types/address.hpp"
 
 namespace cni::netlink {
-
-struct MessageDeleter {
-  void operator()(nl_msg* message) const { nlmsg_free(message); }
-};
 
 // A message under construction. Grows as needed.
 class Message {
@@ -54,18 +48,55 @@ class Message {
     return *this;
   }
 
-  nlmsghdr* get() const { return nlmsg_hdr(message_.get()); }
+  // The message as it is to be sent. Valid until something is put.
+  nlmsghdr* get() { return reinterpret_cast<nlmsghdr*>(data_.data()); }
 
  private:
   void append(const void* data, std::size_t size);
-  void reserve(std::size_t more);
   std::size_t begin_nest(int type);
   void end_nest(std::size_t start);
 
-  std::unique_ptr<nl_msg, MessageDeleter> message_;
+  std::vector<char> data_;
 };
 
-// The attributes of a received message or of a nested attribute, by type. The message must outlive it.
+// The fixed header of a received message. The caller knows from the message's type that it has one.
+template <class Header>
+const Header& body_of(const nlmsghdr* message) {
+  return *reinterpret_cast<const Header*>(reinterpret_cast<const char*>(message) + NLMSG_HDRLEN);
+}
+
+// Calls fn(const nlmsghdr*) for each whole message of a datagram.
+template <class Fn>
+void for_each_message(std::string_view datagram, Fn&& fn) {
+  while (datagram.size() >= sizeof(nlmsghdr)) {
+    const auto* message = reinterpret_cast<const nlmsghdr*>(datagram.data());
+    if (message->nlmsg_len < sizeof(nlmsghdr) || message->nlmsg_len > datagram.size()) return;
+    const std::size_t aligned = NLMSG_ALIGN(message->nlmsg_len);
+    fn(message);
+    datagram.remove_prefix(aligned < datagram.size() ? aligned : datagram.size());
+  }
+}
+
+// An attribute's content.
+inline std::string_view payload_of(const nlattr* attribute) {
+  return {reinterpret_cast<const char*>(attribute) + NLA_HDRLEN,
+          static_cast<std::size_t>(attribute->nla_len - NLA_HDRLEN)};
+}
+
+// Calls fn(const nlattr*) for each whole attribute of a sequence.
+template <class Fn>
+void for_each_attribute(std::string_view sequence, Fn&& fn) {
+  while (sequence.size() >= sizeof(nlattr)) {
+    const auto* attribute = reinterpret_cast<const nlattr*>(sequence.data());
+    if (attribute->nla_len < sizeof(nlattr) || attribute->nla_len > sequence.size()) return;
+    const std::size_t aligned = NLA_ALIGN(static_cast<std::size_t>(attribute->nla_len));
+    fn(attribute);
+    sequence.remove_prefix(aligned < sequence.size() ? aligned : sequence.size());
+  }
+}
+
+// The attributes of a received message or of a nested attribute, by type. The message must outlive
+// it.
 class Attributes {
  public:
   // The attributes behind a fixed header of fixed_size octets.
@@ -88,6 +119,8 @@ class Attributes {
   Attributes nested(int type, int max_type) const { return {(*this)[type], max_type}; }
 
  private:
+  void index(std::string_view sequence);
+
   std::vector<const nlattr*> table_;
 };
 

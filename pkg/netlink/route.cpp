@@ -1,6 +1,7 @@
 #include "pkg/netlink/route.hpp"
 
 #include <linux/rtnetlink.h>
+#include <sys/socket.h>
 
 #include <cerrno>
 
@@ -54,20 +55,20 @@ std::optional<Ip> ip_of(const Attributes& attributes, int type) {
 }
 
 Route read_route(const nlmsghdr* message) {
-  const auto* header = static_cast<const rtmsg*>(nlmsg_data(message));
-  const Attributes attributes(message, sizeof *header, RTA_MAX);
-  const bool ipv4 = header->rtm_family == AF_INET;
+  const auto& header = body_of<rtmsg>(message);
+  const Attributes attributes(message, sizeof header, RTA_MAX);
+  const bool ipv4 = header.rtm_family == AF_INET;
   const std::uint8_t zero[16] = {};
   Route route;
   route.destination = {ip_of(attributes, RTA_DST).value_or(*Ip::from_bytes(zero, ipv4 ? 4 : 16)),
-                       header->rtm_dst_len};
+                       header.rtm_dst_len};
   route.gateway = ip_of(attributes, RTA_GATEWAY);
   route.source = ip_of(attributes, RTA_PREFSRC);
   route.link = LinkIndex{static_cast<int>(attributes.u32(RTA_OIF))};
-  route.table = TableId{attributes.u32(RTA_TABLE, header->rtm_table)};
-  route.scope = header->rtm_scope;
+  route.table = TableId{attributes.u32(RTA_TABLE, header.rtm_table)};
+  route.scope = header.rtm_scope;
   route.priority = attributes.u32(RTA_PRIORITY);
-  route.protocol = header->rtm_protocol;
+  route.protocol = header.rtm_protocol;
   const Attributes metrics = attributes.nested(RTA_METRICS, RTAX_MAX);
   route.mtu = metrics.u32(RTAX_MTU);
   route.advmss = metrics.u32(RTAX_ADVMSS);
@@ -122,8 +123,8 @@ std::vector<Route> list_routes(Socket& socket, const RouteFilter& filter) {
   }
   std::vector<Route> out;
   const auto take = [&](const nlmsghdr* reply) {
-    const auto* body = static_cast<const rtmsg*>(nlmsg_data(reply));
-    if (body->rtm_type != RTN_UNICAST || (body->rtm_flags & RTM_F_CLONED) != 0) return;
+    const auto& body = body_of<rtmsg>(reply);
+    if (body.rtm_type != RTN_UNICAST || (body.rtm_flags & RTM_F_CLONED) != 0) return;
     Route route = read_route(reply);
     if (filter.table && route.table != *filter.table) return;
     if (filter.link != LinkIndex::kNone && route.link != filter.link) return;

@@ -24,7 +24,7 @@ struct Route {
   std::optional<Ip> source;  // preferred source
   LinkIndex link = LinkIndex::kNone;
   TableId table = TableId::kMain;
-  std::optional<int> scope;  // absent: link without a gateway, universe with one
+  std::optional<int> scope;    // absent: link without a gateway, universe with one
   std::uint32_t priority = 0;  // metric; 0: the kernel's default
   std::uint32_t mtu = 0;
   std::uint32_t advmss = 0;
@@ -34,7 +34,8 @@ struct Route {
   std::string describe() const;
 };
 
-// Adds a route beside existing ones: same destination with another gateway is accepted. EEXIST if it exists as a whole.
+// Adds a route beside existing ones: same destination with another gateway is accepted. EEXIST if
+// it exists as a whole.
 void add_route(Socket& socket, const Route& route);
 // Replaces the route of same destination, metric and table, or adds it.
 void replace_route(Socket& socket, const Route& route);
@@ -43,10 +44,11 @@ bool remove_route(Socket& socket, const Route& route);
 
 struct RouteFilter {
   Family family = Family::kIpv4;
-  std::optional<TableId> table;   // absent: all tables
+  std::optional<TableId> table;       // absent: all tables
   LinkIndex link = LinkIndex::kNone;  // kNone: all links
 };
-// Unicast routes; the kernel filters where it can (Linux 5.0). Routes without RTA_OIF match no link filter.
+// Unicast routes; the kernel filters where it can (Linux 5.0). Routes without RTA_OIF match no link
+// filter.
 std::vector<Route> list_routes(Socket& socket, const RouteFilter& filter);
 
 // The link of the first default route in the main table, IPv4 first.

@@ -2,6 +2,7 @@
 
 #include <linux/fib_rules.h>
 #include <linux/rtnetlink.h>
+#include <sys/socket.h>
 
 #include <cerrno>
 
@@ -34,15 +35,15 @@ std::string describe(const Rule& rule) {
 }
 
 Rule read_rule(const nlmsghdr* message) {
-  const auto* header = static_cast<const fib_rule_hdr*>(nlmsg_data(message));
-  const Attributes attributes(message, sizeof *header, FRA_MAX);
+  const auto& header = body_of<fib_rule_hdr>(message);
+  const Attributes attributes(message, sizeof header, FRA_MAX);
   Rule rule;
-  rule.family = header->family == AF_INET ? Family::kIpv4 : Family::kIpv6;
+  rule.family = header.family == AF_INET ? Family::kIpv4 : Family::kIpv6;
   const std::string_view source = attributes.bytes(FRA_SRC);
   if (const auto ip = Ip::from_bytes(source.data(), source.size())) {
-    rule.source = Prefix{*ip, header->src_len};
+    rule.source = Prefix{*ip, header.src_len};
   }
-  rule.table = TableId{attributes.u32(FRA_TABLE, header->table)};
+  rule.table = TableId{attributes.u32(FRA_TABLE, header.table)};
   rule.priority = attributes.u32(FRA_PRIORITY);
   return rule;
 }

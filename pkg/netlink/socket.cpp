@@ -3,7 +3,6 @@
 #include <arpa/inet.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
-#include <netlink/msg.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -18,7 +17,8 @@
 namespace cni::netlink {
 namespace {
 
-// What the kernel fills at most with one dump datagram (NLMSG_GOODSIZE grows with the reader's buffer up to 32 KiB).
+// What the kernel fills at most with one dump datagram (NLMSG_GOODSIZE grows with the reader's
+// buffer up to 32 KiB).
 constexpr std::size_t kBufferSize = 32768;
 // Interrupted dumps, EAGAIN and EINTR; with the doubling pause below some 250 ms in all.
 constexpr int kMaxAttempts = 8;
@@ -33,22 +33,16 @@ bool is_transient(int error) { return error == EAGAIN || error == EINTR; }
 // The kernel's sentence behind an error message, if it has one.
 std::string extended_ack(const nlmsghdr* header) {
   if ((header->nlmsg_flags & NLM_F_ACK_TLVS) == 0) return {};
-  nlmsgerr error{};
-  std::memcpy(&error, nlmsg_data(header), sizeof error);
-  std::size_t offset = sizeof error;
+  std::size_t offset = sizeof(nlmsgerr);
   if ((header->nlmsg_flags & NLM_F_CAPPED) == 0) {
-    offset += NLMSG_ALIGN(error.msg.nlmsg_len) - NLMSG_HDRLEN;
+    offset += NLMSG_ALIGN(body_of<nlmsgerr>(header).msg.nlmsg_len) - NLMSG_HDRLEN;
   }
   const Attributes attributes(header, offset, NLMSGERR_ATTR_MAX);
   return attributes.text(NLMSGERR_ATTR_MSG);
 }
 
 int error_of(const nlmsghdr* header) {
-  int error = 0;
-  if (nlmsg_datalen(header) >= static_cast<int>(sizeof error)) {
-    std::memcpy(&error, nlmsg_data(header), sizeof error);
-  }
-  return -error;
+  return header->nlmsg_len < NLMSG_HDRLEN + sizeof(int) ? 0 : -body_of<int>(header);
 }
 
 Error refused(std::string_view operation, int error, std::string kernel_text) {
@@ -123,9 +117,7 @@ bool Socket::receive(bool wait, std::string_view operation,
   if (got < 0) throw system_error(operation, errno);
   if (static_cast<std::size_t>(got) > buffer_.size()) throw system_error(operation, EMSGSIZE);
 
-  int rest = static_cast<int>(got);
-  auto* header = reinterpret_cast<nlmsghdr*>(buffer_.data());
-  for (; nlmsg_ok(header, rest) != 0; header = nlmsg_next(header, &rest)) handle(header);
+  for_each_message({buffer_.data(), static_cast<std::size_t>(got)}, handle);
   return true;
 }
 
@@ -203,10 +195,10 @@ void Socket::batch(std::span<Message> messages, std::string_view operation, std:
   const std::uint32_t begin = sequence_ + 1;
   std::vector<char> data;
   append_marker(data, NFNL_MSG_BATCH_BEGIN, ++sequence_);
-  // Refused messages are always answered; of the others only the last one says that all was done, so that the answers to a
-  // large batch fit the socket's buffer.
+  // Refused messages are always answered; of the others only the last one says that all was done,
+  // so that the answers to a large batch fit the socket's buffer.
   messages.back().get()->nlmsg_flags |= NLM_F_ACK;
-  for (const Message& message : messages) {
+  for (Message& message : messages) {
     nlmsghdr* header = message.get();
     header->nlmsg_seq = ++sequence_;
     header->nlmsg_pid = 0;
@@ -241,7 +233,8 @@ void Socket::batch(std::span<Message> messages, std::string_view operation, std:
 }
 
 void Socket::subscribe(unsigned group) {
-  // A socket without an address (port 0) is taken for the sender of the kernel's own notifications, and gets none.
+  // A socket without an address (port 0) is taken for the sender of the kernel's own notifications,
+  // and gets none.
   sockaddr_nl any{};
   any.nl_family = AF_NETLINK;
   if (::bind(fd_.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) != 0) {

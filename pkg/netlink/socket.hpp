@@ -1,4 +1,5 @@
-// A netlink socket: requests with the kernel's true errno and extended-ack sentence, dumps, batches, notifications.
+// A netlink socket: requests with the kernel's true errno and extended-ack sentence, dumps,
+// batches, notifications.
 #pragma once
 
 #include <chrono>
@@ -30,29 +31,32 @@ class Socket {
   // In another namespace.
   static Socket open_in(const ns::Netns& netns, Protocol protocol = Protocol::kRoute);
 
-  // Sends one request and waits for its acknowledgement. Throws Code::kSystemCall with message "<operation>: <reason>", the
-  // kernel's errno in sys_errno and its extended-ack sentence in details; Code::kTryAgainLater if EAGAIN or EINTR outlasts
-  // the retries.
+  // Sends one request and waits for its acknowledgement. Throws Code::kSystemCall with message
+  // "<operation>: <reason>", the kernel's errno in sys_errno and its extended-ack sentence in
+  // details; Code::kTryAgainLater if EAGAIN or EINTR outlasts the retries.
   void request(Message& message, std::string_view operation);
 
   // As request, for a request that is answered by one message: on_reply gets it before get returns.
   void get(Message& message, std::string_view operation, const OnMessage& on_reply);
 
-  // Sends a dump request and calls on_message for each object. A dump that the kernel marks as interrupted is repeated, after
-  // calling restart so that the caller forgets what it has seen; Code::kTryAgainLater when that does not help.
+  // Sends a dump request and calls on_message for each object. A dump that the kernel marks as
+  // interrupted is repeated, after calling restart so that the caller forgets what it has seen;
+  // Code::kTryAgainLater when that does not help.
   void dump(Message& message, std::string_view operation, const OnMessage& on_message,
             const std::function<void()>& restart);
 
-  // Sends nfnetlink messages as one transaction, between BATCH_BEGIN and BATCH_END: all are applied or none. Throws for the
-  // first one that is refused, with its index in the batch put in `failed` if given. on_message gets what the kernel echoes.
+  // Sends nfnetlink messages as one transaction, between BATCH_BEGIN and BATCH_END: all are applied
+  // or none. Throws for the first one that is refused, with its index in the batch put in `failed`
+  // if given. on_message gets what the kernel echoes.
   void batch(std::span<Message> messages, std::string_view operation, std::size_t* failed = nullptr,
              const OnMessage& on_message = {});
 
   // Joins a multicast group (RTNLGRP_...): notifications arrive in wait_for.
   void subscribe(unsigned group);
 
-  // Passes notifications to `done` until it returns true or the time is over. False: the time was over. Lost notifications
-  // (ENOBUFS) are reported by a call of done with nullptr, which should look again.
+  // Passes notifications to `done` until it returns true or the time is over. False: the time was
+  // over. Lost notifications (ENOBUFS) are reported by a call of done with nullptr, which should
+  // look again.
   bool wait_for(std::chrono::milliseconds deadline,
                 const std::function<bool(const nlmsghdr*)>& done);
 
@@ -66,7 +70,8 @@ class Socket {
     bool interrupted = false;
   };
   void send(const void* data, std::size_t size, std::string_view operation);
-  // Receives one datagram and calls handle for each of its messages. False: nothing there (only if not waiting).
+  // Receives one datagram and calls handle for each of its messages. False: nothing there (only if
+  // not waiting).
   bool receive(bool wait, std::string_view operation,
                const std::function<void(const nlmsghdr*)>& handle);
   Outcome transact(Message& message, std::string_view operation, const OnMessage& on_message);

@@ -2,8 +2,10 @@
 
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <linux/nsfs.h>
 #include <pthread.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
@@ -43,6 +45,12 @@ Error cannot_open(const std::string& path, const std::string& reason, int error)
                error);
 }
 
+// Other files of these file systems, and namespaces of other kinds, are told apart only once they
+// are open.
+bool is_network_namespace(const os::Fd& fd) {
+  return ::ioctl(fd.get(), NS_GET_NSTYPE) == CLONE_NEWNET;
+}
+
 struct Job {
   int netns_fd;
   const std::function<void()>& fn;
@@ -70,18 +78,20 @@ Netns Netns::open(const std::string& path) {
   }
   os::Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) throw cannot_open(path, errno_text(errno), errno);
+  if (!is_network_namespace(fd)) throw cannot_open(path, "it is no network namespace", EINVAL);
   return {std::move(fd), path};
 }
 
 std::optional<Netns> Netns::find(const std::string& path) {
   if (path.empty()) return std::nullopt;
   if (const auto problem = check_filesystem(path)) {
-    const bool gone = problem->error == 0 || problem->error == ENOENT || problem->error == ENOTDIR ||
-                      problem->error == ESRCH;
+    const bool gone = problem->error == 0 || problem->error == ENOENT ||
+                      problem->error == ENOTDIR || problem->error == ESRCH;
     if (gone) return std::nullopt;
     throw cannot_open(path, problem->reason, problem->error);
   }
   os::Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (fd && !is_network_namespace(fd)) return std::nullopt;
   if (fd) return Netns(std::move(fd), path);
   // A process can end between the two calls: /proc/PID/ns/net is gone then.
   if (errno == ENOENT || errno == ESRCH) return std::nullopt;
@@ -105,8 +115,8 @@ bool Netns::is_same(const Netns& other) const {
 }
 
 void Netns::run_on_thread(const std::function<void()>& fn) const {
-  // A thread of its own: the caller's never leaves its namespace, so there is nothing to restore and nothing that can go
-  // wrong in restoring.
+  // A thread of its own: the caller's never leaves its namespace, so there is nothing to restore
+  // and nothing that can go wrong in restoring.
   Job job{fd(), fn, nullptr};
   pthread_t thread{};
   pthread_attr_t attributes;

@@ -136,6 +136,22 @@ void in_fresh_netns(const std::function<void()>& fn) {
   });
 }
 
+bool namespace_exists(const std::string& name) {
+  return ns::Netns::find(cat("/run/netns/", name)).has_value();
+}
+
+void settle() {
+  // The kernel destroys namespaces in the order in which they were given up. This one is given up
+  // now, so when its veth's other end is gone from here, all before it are destroyed.
+  static int count = 0;
+  const std::string here = cat("settle", ++count);
+  in_fresh_netns([&] {
+    (void)ip({"link", "add", "inside", "type", "veth", "peer", "name", here});
+    (void)ip({"link", "set", here, "netns", std::to_string(::getpid())});
+  });
+  for (int i = 0; i < 1000 && find_link_json("", here); ++i) ::usleep(5000);
+}
+
 void require_root_or_skip() {
   if (::geteuid() != 0) skip("needs root");
 }

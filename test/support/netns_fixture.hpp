@@ -38,6 +38,13 @@ class Namespaces {
   std::unique_ptr<TemporaryFolder> folder_;
 };
 
+// Whether NAME is a namespace below /run/netns.
+bool namespace_exists(const std::string& name);
+
+// Waits until the kernel has destroyed the namespaces that nobody holds any more, with the links in
+// them: it does so in the background, and the host's ends of veth pairs are seen until then.
+void settle();
+
 // Skips the case unless it is run by root.
 void require_root_or_skip();
 

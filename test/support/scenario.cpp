@@ -104,6 +104,12 @@ void prepare_host(const Scenario& what) {
   (void)ip({"link", "set", "master1", "up"});
 }
 
+void prepare_container(const Scenario& what, const std::string& container) {
+  if (what.plugin != "loopback") return;
+  (void)ip({"-n", container, "link", "set", "lo", "up"});
+  (void)ip({"-n", container, "link", "set", "lo", "down"});
+}
+
 std::string config_text(const Scenario& what, std::string_view version, const json& prev_result) {
   json config = what.config;
   config["name"] = kNetworkName;

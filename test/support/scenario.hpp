@@ -26,6 +26,10 @@ void require_for(const Scenario& what);
 // Makes what the plugin's configuration names (macvlan's master) on a fresh host.
 void prepare_host(const Scenario& what);
 
+// Brings a fresh container to the state that DEL leaves it in, so that snapshots can be compared:
+// lo keeps 127.0.0.1 once it was up.
+void prepare_container(const Scenario& what, const std::string& container);
+
 inline constexpr std::string_view kNetworkName = "testnet";
 
 // The configuration as the runtime sends it; with prevResult unless that is null.

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <functional>
 #include <iterator>
 
 #include "pkg/ns/netns.hpp"
@@ -192,6 +193,12 @@ void add_sysctls(Snapshot& to, const std::string& netns, const std::string& wher
   for (const std::string& line : lines) to.lines.insert(cat(where, "sysctl ", line));
 }
 
+// Long contents by their size and a number that changes with them.
+std::string shown(const std::string& content) {
+  if (content.size() <= 200) return quote(content);
+  return cat(content.size(), " octets, hash ", std::hash<std::string>{}(content));
+}
+
 void add_files(Snapshot& to, const std::string& path) {
   struct stat status {};
   if (::lstat(path.c_str(), &status) != 0) return;
@@ -201,7 +208,7 @@ void add_files(Snapshot& to, const std::string& path) {
     to.lines.insert(cat("folder ", path, " ", mode));
     for (const std::string& name : os::list_directory(path)) add_files(to, cat(path, "/", name));
   } else if (S_ISREG(status.st_mode)) {
-    to.lines.insert(cat("file ", path, " ", mode, " ", cni::quote(value_of(path))));
+    to.lines.insert(cat("file ", path, " ", mode, " ", shown(value_of(path))));
   } else {
     to.lines.insert(cat("special file ", path, " ", mode));
   }
@@ -239,7 +246,7 @@ bool is_shared_nft(const std::string& line) {
 }
 
 bool is_shared_file(const std::string& line) {
-  return has(line, "/lock ") || has(line, "/last_reserved_ip.") || has(line, "/index") ||
+  return has(line, "/lock ") || has(line, "/last_reserved_ip.") || has(line, "/.cni-index-") ||
          line.rfind("folder ", 0) == 0;
 }
 

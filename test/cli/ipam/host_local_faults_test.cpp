@@ -1,0 +1,233 @@
+// host-local as an executable when things go wrong: killed anywhere, system calls that fail, full
+// and read-only disks.
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include <functional>
+
+#include "pkg/os/fd.hpp"
+#include "pkg/os/file.hpp"
+#include "pkg/types/address.hpp"
+#include "pkg/types/error.hpp"
+#include "test/support/catch.hpp"
+#include "test/support/netns_fixture.hpp"
+#include "test/support/run_plugin.hpp"
+#include "test/support/temporary_folder.hpp"
+
+namespace cni::test {
+namespace {
+
+// A network with two range sets whose state is below a folder.
+class Network {
+ public:
+  explicit Network(std::string data_dir, std::string subnet = "10.1.0.0/24")
+      : data_dir_(std::move(data_dir)), subnet_(std::move(subnet)) {}
+
+  PluginRun run(const std::string& command, const std::string& id,
+                const std::vector<std::string>& wrapper = {}) const {
+    Call what;
+    what.command = command;
+    what.container_id = id;
+    what.netns = "/run/netns/none";
+    what.wrapper = wrapper;
+    what.input = json{{"cniVersion", "1.1.0"},
+                      {"name", "net"},
+                      {"ipam",
+                       {{"type", "host-local"},
+                        {"dataDir", data_dir_},
+                        {"ranges", {{{{"subnet", subnet_}}}, {{{"subnet", "fd00::/64"}}}}}}}}
+                     .dump();
+    return call("host-local", what);
+  }
+  bool ok(const std::string& command, const std::string& id) const {
+    const PluginRun result = run(command, id);
+    UNSCOPED_INFO(result.describe());
+    return result.ok();
+  }
+  // Files that stand for an address.
+  std::size_t held() const {
+    std::size_t count = 0;
+    for (const std::string& name : os::list_directory(data_dir_ + "/net")) {
+      if (Ip::parse(name)) ++count;
+    }
+    return count;
+  }
+
+ private:
+  std::string data_dir_;
+  std::string subnet_;
+};
+
+std::vector<std::string> inject(const std::string& strace, const std::string& what, int number) {
+  return {strace, "-qq", "-o", "/dev/null", "-e", cat("inject=all:", what, ":when=", number)};
+}
+
+// Calls the plugin with a fault at its first, second ... system call, until it does not meet the
+// fault any more.
+void at_every_system_call(const std::function<bool(int number)>& step) {
+  constexpr int kMost = 400;
+  int number = 1;
+  while (number < kMost && step(number)) ++number;
+  // The plugin cannot do with fewer calls than this, nor should it need that many.
+  CHECK(number > 30);
+  CHECK(number < kMost);
+}
+
+TEST_CASE("host-local killed at any system call of ADD leaves nothing that DEL does not release") {
+  const std::string strace = require_program("strace");
+  TemporaryFolder folder;
+  const Network network(folder.path());
+  REQUIRE(network.ok("ADD", "kept"));
+  at_every_system_call([&](int number) {
+    const PluginRun killed = network.run("ADD", "a", inject(strace, "signal=KILL", number));
+    INFO(number);
+    // Whatever state it left, another attachment neither gets a held address nor fails.
+    REQUIRE(network.ok("ADD", "b"));
+    REQUIRE(network.ok("CHECK", "b"));
+    REQUIRE(network.ok("DEL", "a"));
+    REQUIRE(network.ok("DEL", "b"));
+    REQUIRE(network.held() == 2);
+    REQUIRE(network.ok("CHECK", "kept"));
+    return killed.signal != 0;
+  });
+}
+
+TEST_CASE("host-local killed at any system call of DEL can be called again") {
+  const std::string strace = require_program("strace");
+  TemporaryFolder folder;
+  const Network network(folder.path());
+  REQUIRE(network.ok("ADD", "kept"));
+  at_every_system_call([&](int number) {
+    INFO(number);
+    REQUIRE(network.ok("ADD", "a"));
+    const PluginRun killed = network.run("DEL", "a", inject(strace, "signal=KILL", number));
+    REQUIRE(network.ok("DEL", "a"));
+    REQUIRE(network.held() == 2);
+    REQUIRE(network.ok("CHECK", "kept"));
+    return killed.signal != 0;
+  });
+}
+
+TEST_CASE("host-local killed at any system call of GC can be called again") {
+  const std::string strace = require_program("strace");
+  TemporaryFolder folder;
+  const Network network(folder.path());
+  at_every_system_call([&](int number) {
+    INFO(number);
+    REQUIRE(network.ok("ADD", "a"));
+    const PluginRun killed = network.run("GC", "", inject(strace, "signal=KILL", number));
+    REQUIRE(network.ok("GC", ""));
+    REQUIRE(network.held() == 0);
+    return killed.signal != 0;
+  });
+}
+
+TEST_CASE("host-local ADD leaves no address when any one system call fails") {
+  const std::string strace = require_program("strace");
+  const std::string error = GENERATE("EIO", "ENOMEM", "ENOSPC");
+  TemporaryFolder folder;
+  const Network network(folder.path());
+  REQUIRE(network.ok("ADD", "kept"));
+  int failures = 0;
+  constexpr int kCalls = 110;
+  for (int number = 2; number < kCalls; ++number) {
+    const PluginRun result = network.run("ADD", "a", inject(strace, "error=" + error, number));
+    INFO(number);
+    INFO(result.describe());
+    if (result.ok()) {
+      REQUIRE(result.document["ips"].size() == 2);
+      REQUIRE(network.held() == 4);
+    } else {
+      ++failures;
+      REQUIRE(network.held() == 2);
+    }
+    REQUIRE(network.ok("DEL", "a"));
+    REQUIRE(network.held() == 2);
+    REQUIRE(network.ok("CHECK", "kept"));
+  }
+  CHECK(failures > 10);
+}
+
+// A small file system of its own below the fixture's private mount namespace.
+class SmallDisk {
+ public:
+  SmallDisk(const Namespaces& namespaces, const std::string& options)
+      : path_(namespaces.folder() + "/disk") {
+    os::make_directories(path_);
+    if (::mount("tmpfs", path_.c_str(), "tmpfs", 0, options.c_str()) != 0) {
+      throw system_error("mount a tmpfs", errno);
+    }
+  }
+  SmallDisk(const SmallDisk&) = delete;
+  SmallDisk& operator=(const SmallDisk&) = delete;
+  ~SmallDisk() { (void)::umount2(path_.c_str(), MNT_DETACH); }
+
+  const std::string& path() const { return path_; }
+  void make_read_only() const {
+    REQUIRE(::mount("none", path_.c_str(), nullptr, MS_REMOUNT | MS_RDONLY, nullptr) == 0);
+  }
+
+ private:
+  std::string path_;
+};
+
+// Takes what is left of the room.
+void fill(const std::string& path) {
+  const os::Fd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+  const std::string page(4096, 'x');
+  while (fd && ::write(fd.get(), page.data(), page.size()) > 0) {
+  }
+}
+
+TEST_CASE("host-local on a full disk fails without a trace and works again when there is room") {
+  const std::string options = GENERATE("size=80k", "nr_inodes=16", "size=20k");
+  require_root_or_skip();
+  const Namespaces namespaces;
+  const SmallDisk disk(namespaces, options);
+  const Network network(disk.path());
+  int added = 0;
+  PluginRun full;
+  for (; added < 100; ++added) {
+    full = network.run("ADD", cat("c", added));
+    if (!full.ok()) break;
+  }
+  INFO(options);
+  INFO(full.describe());
+  REQUIRE(added < 100);
+  CHECK(full.code() == static_cast<int>(Code::kIoFailure));
+  CHECK(full.msg().find("no space left on device") != std::string::npos);
+  CHECK(network.held() == 2 * static_cast<std::size_t>(added));
+  fill(disk.path() + "/filler");
+  const PluginRun status = network.run("STATUS", "");
+  CHECK(status.code() == static_cast<int>(Code::kPluginNotAvailable));
+  for (int i = 0; i < added; ++i) CHECK(network.ok("CHECK", cat("c", i)));
+  for (int i = 0; i < added; ++i) CHECK(network.ok("DEL", cat("c", i)));
+  CHECK(network.held() == 0);
+  REQUIRE(os::remove_file(disk.path() + "/filler"));
+  CHECK(network.ok("ADD", "again"));
+}
+
+TEST_CASE("host-local with read-only state says so and needs no writing for what it only reads") {
+  require_root_or_skip();
+  const Namespaces namespaces;
+  const SmallDisk disk(namespaces, "size=1m");
+  const Network network(disk.path());
+  const bool with_lock = GENERATE(true, false);
+  REQUIRE(network.ok("ADD", "kept"));
+  if (!with_lock) REQUIRE(os::remove_file(disk.path() + "/net/lock"));
+  disk.make_read_only();
+  const PluginRun add = network.run("ADD", "a");
+  CHECK(add.code() == static_cast<int>(Code::kIoFailure));
+  CHECK(add.msg().find("read-only file system") != std::string::npos);
+  CHECK(network.run("STATUS", "").code() == static_cast<int>(Code::kPluginNotAvailable));
+  CHECK(network.ok("CHECK", "kept"));
+  CHECK(network.ok("DEL", "never-added"));
+  const PluginRun del = network.run("DEL", "kept");
+  CHECK(del.code() == static_cast<int>(Code::kIoFailure));
+  CHECK(del.msg().find("10.1.0.2: read-only file system") != std::string::npos);
+  CHECK(del.msg().find("fd00::2: read-only file system") != std::string::npos);
+}
+
+}  // namespace
+}  // namespace cni::test

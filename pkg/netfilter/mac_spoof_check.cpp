@@ -37,8 +37,6 @@ constexpr std::int32_t kPriority = -300;
 
 NftTable table() { return {NftFamily::kBridge, "nat"}; }
 
-Socket open_netfilter() { return Socket::open(netlink::Protocol::kNetfilter); }
-
 std::string operation(std::string_view verb) {
   return cat(verb, " MAC spoof check in nftables table ", table().to_string());
 }
@@ -250,7 +248,8 @@ void gc_reference_chains(Socket& socket) {
 }  // namespace
 
 void add_mac_spoof_check(const SpoofCheckSpec& spec, os::Undo& undo) {
-  Socket socket = open_netfilter();
+  Connection connection;
+  Socket& socket = connection.get();
   with_retries([&](int attempt) {
     NftTransaction transaction(table());
     add_shared(socket, transaction);
@@ -264,17 +263,23 @@ void add_mac_spoof_check(const SpoofCheckSpec& spec, os::Undo& undo) {
             [spec] { remove_mac_spoof_check(spec); });
 }
 
-void remove_mac_spoof_check(const SpoofCheckSpec& spec) {
-  Socket socket = open_netfilter();
-  if (!nft_table_exists(socket, table())) return;
+void remove_mac_spoof_check(const SpoofCheckSpec& spec, Connection& connection) {
+  Socket* socket = connection.find();
+  if (socket == nullptr || !nft_table_exists(*socket, table())) return;
   with_retries([&](int) {
-    delete_elements(socket, find_own(socket, spec));
-    delete_reference_chains(socket, reference_chain(spec));
+    delete_elements(*socket, find_own(*socket, spec));
+    delete_reference_chains(*socket, reference_chain(spec));
   });
 }
 
+void remove_mac_spoof_check(const SpoofCheckSpec& spec) {
+  Connection connection;
+  remove_mac_spoof_check(spec, connection);
+}
+
 void check_mac_spoof_check(const SpoofCheckSpec& spec) {
-  Socket socket = open_netfilter();
+  Connection connection;
+  Socket& socket = connection.get();
   if (has_reference_check(socket, spec)) return;
   check_element(socket, spec, kChecked, checked_key(spec));
   check_element(socket, spec, kAllowed, allowed_key(spec));
@@ -285,8 +290,9 @@ void check_mac_spoof_check(const SpoofCheckSpec& spec) {
 }
 
 void gc_mac_spoof_check(std::string_view network, std::span<const Attachment> valid) {
-  Socket socket = open_netfilter();
-  if (!nft_table_exists(socket, table())) return;
+  Connection connection;
+  if (connection.find() == nullptr || !nft_table_exists(connection.get(), table())) return;
+  Socket& socket = connection.get();
   const std::string suffix = network_suffix(network);
   std::vector<std::string> kept;
   for (const Attachment& one : valid) {

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "pkg/netfilter/connection.hpp"
 #include "pkg/os/undo.hpp"
 #include "pkg/types/address.hpp"
 #include "pkg/types/config.hpp"
@@ -32,6 +33,10 @@ void add_mac_spoof_check(const SpoofCheckSpec& spec, os::Undo& undo);
 // Removes the attachment's check, and what the reference plugins left of it. What is absent is
 // success. With host_veth and mac the work does not grow with the number of attachments; without,
 // the elements are found by their comment.
+//
+// Keep the connection open while there is other work to do (connection.hpp says why); without one,
+// it opens and closes its own.
+void remove_mac_spoof_check(const SpoofCheckSpec& spec, Connection& connection);
 void remove_mac_spoof_check(const SpoofCheckSpec& spec);
 
 // Throws Code::kCheckFailed that names the first thing missing. What the reference plugins made

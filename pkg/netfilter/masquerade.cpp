@@ -1,8 +1,5 @@
 #include "pkg/netfilter/masquerade.hpp"
 
-#include <cerrno>
-#include <optional>
-
 #include "pkg/netfilter/iptables.hpp"
 #include "pkg/netfilter/masquerade_backends.hpp"
 #include "pkg/netfilter/nft.hpp"
@@ -26,27 +23,9 @@ std::vector<Family> families_of(const MasqueradeSpec& spec) {
   return out;
 }
 
-Socket open_netfilter() { return Socket::open(netlink::Protocol::kNetfilter); }
-
-// nf_tables as this kernel has it: absent if it has none, or none for us.
-std::optional<Socket> find_netfilter() {
-  try {
-    Socket socket = open_netfilter();
-    (void)nft_table_exists(socket, {NftFamily::kInet, "cni_plugins_masquerade"});
-    return socket;
-  } catch (const Error& error) {
-    // EINVAL: netfilter's netlink is there, nf_tables is not.
-    if (error.sys_errno == EINVAL || error.sys_errno == EOPNOTSUPP ||
-        error.sys_errno == EPROTONOSUPPORT || error.sys_errno == ENOPROTOOPT) {
-      return std::nullopt;
-    }
-    throw;
-  }
-}
-
 bool is_nft_usable() {
   try {
-    Socket socket = open_netfilter();
+    Socket socket = Socket::open(netlink::Protocol::kNetfilter);
     return nft_usable(socket);
   } catch (const Error&) {
     return false;  // that it cannot be opened is the answer
@@ -54,18 +33,18 @@ bool is_nft_usable() {
 }
 
 void add_nftables(const MasqueradeSpec& spec, os::Undo& undo) {
-  Socket socket = open_netfilter();
-  NftMasquerading::add(socket, spec);
+  Connection connection;
+  NftMasquerading::add(connection.get(), spec);
   undo.push(cat("remove the masquerade of ", spec.container_id, ' ', spec.ifname), [spec] {
-    Socket own = open_netfilter();
-    NftMasquerading::remove(own, spec);
+    Connection own;
+    NftMasquerading::remove(own.get(), spec);
   });
 }
 
 // Removes what iptables has, over netlink and, for its older implementation, with its programs.
 void remove_iptables(const MasqueradeSpec& spec) {
-  std::optional<Socket> socket = find_netfilter();
-  IptablesMasquerading::remove(socket ? &*socket : nullptr, spec);
+  Connection connection;
+  IptablesMasquerading::remove(connection.find(), spec);
 }
 
 void add_iptables(const MasqueradeSpec& spec, os::Undo& undo) {
@@ -123,20 +102,26 @@ void add_masquerade(const MasqueradeSpec& spec, os::Undo& undo) {
   }
 }
 
-void remove_masquerade(const MasqueradeSpec& spec) {
-  std::optional<Socket> socket = find_netfilter();
+void remove_masquerade(const MasqueradeSpec& spec, Connection& connection) {
+  Socket* socket = connection.find();
   ErrorList errors;
-  if (socket) errors.run([&] { NftMasquerading::remove(*socket, spec); });
-  errors.run([&] { IptablesMasquerading::remove(socket ? &*socket : nullptr, spec); });
+  if (socket != nullptr) errors.run([&] { NftMasquerading::remove(*socket, spec); });
+  errors.run([&] { IptablesMasquerading::remove(socket, spec); });
   errors.throw_if_any();
+}
+
+void remove_masquerade(const MasqueradeSpec& spec) {
+  Connection connection;
+  remove_masquerade(spec, connection);
 }
 
 void check_masquerade(const MasqueradeSpec& spec) {
   validate_masquerade_backend(spec.backend);
   if (spec.addresses.empty()) return;
-  Socket socket = open_netfilter();
-  if (spec.backend == kNftables) return NftMasquerading::check(socket, spec);
-  if (spec.backend == kIptables) return check_iptables(spec);
+  Connection connection;
+  if (spec.backend == kNftables) return NftMasquerading::check(connection.get(), spec);
+  if (spec.backend == kIptables || connection.find() == nullptr) return check_iptables(spec);
+  Socket& socket = connection.get();
   const bool has_chain =
       IptablesMasquerading::has_chain(socket, spec.addresses[0].address.family(), spec);
   if (!has_chain) return NftMasquerading::check(socket, spec);
@@ -157,9 +142,10 @@ void check_masquerade(const MasqueradeSpec& spec) {
 
 void gc_masquerade(std::string_view network, std::span<const Attachment> valid,
                    std::string_view search_path) {
-  std::optional<Socket> socket = find_netfilter();
+  Connection connection;
+  Socket* socket = connection.find();
   ErrorList errors;
-  if (socket) errors.run([&] { NftMasquerading::gc(*socket, network, valid); });
+  if (socket != nullptr) errors.run([&] { NftMasquerading::gc(*socket, network, valid); });
   errors.run(
       [&] { IptablesMasquerading::gc(socket ? &*socket : nullptr, network, valid, search_path); });
   errors.throw_if_any();

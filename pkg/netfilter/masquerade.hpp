@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "pkg/netfilter/connection.hpp"
 #include "pkg/os/undo.hpp"
 #include "pkg/types/address.hpp"
 #include "pkg/types/config.hpp"
@@ -42,6 +43,10 @@ void add_masquerade(const MasqueradeSpec& spec, os::Undo& undo);
 // both backends. With known addresses the work does not grow with the number of attachments;
 // without, they are found by listing. What is absent is success; a backend that this host does not
 // have is skipped.
+//
+// Keep the connection open while there is other work to do (connection.hpp says why); without one,
+// it opens and closes its own.
+void remove_masquerade(const MasqueradeSpec& spec, Connection& connection);
 void remove_masquerade(const MasqueradeSpec& spec);
 
 // Throws Code::kCheckFailed that names the first thing missing. Without a configured backend either

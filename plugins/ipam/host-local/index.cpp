@@ -41,6 +41,16 @@ std::optional<std::uint64_t> random_number() {
   return out;
 }
 
+// Empty if the kernel does not tell: then no index is stored.
+std::string read_boot_id() {
+  try {
+    const std::string text = os::read_file("/proc/sys/kernel/random/boot_id").value_or("");
+    return text.substr(0, text.find('\n'));
+  } catch (const Error&) {
+    return {};
+  }
+}
+
 unsigned bit_of(const Ip& ip) { return ip.data()[ip.size() - 1] & 63U; }
 
 Ip block_of(const Ip& ip) {
@@ -122,15 +132,26 @@ std::string index_path(const Location& location) {
   return cat(location.data_dir, "/.cni-index-", location.network);
 }
 
-Index::Index(Location location, int folder) : location_(std::move(location)), folder_(folder) {
-  boot_id_ = os::read_file("/proc/sys/kernel/random/boot_id").value_or("");
-  boot_id_ = boot_id_.substr(0, boot_id_.find('\n'));
+Index::Index(Location location, int folder)
+    : location_(std::move(location)), folder_(folder), boot_id_(read_boot_id()) {
   if (!open_stored()) rebuild();
 }
 
 Index::~Index() {
   // Without a seal the next call reads all files: slower, never wrong.
-  if (changed_) (void)(store() && seal());
+  if (changed_ && storable_) (void)(store() && seal());
+}
+
+bool Index::give_up_storage() {
+  const std::string path = index_path(location_);
+  if (::access(path.c_str(), F_OK) != 0) return false;
+  try {
+    if (file_) move_to_memory();
+  } catch (const Error&) {
+    rebuild();
+  }
+  storable_ = false;
+  return ::unlink(path.c_str()) == 0;
 }
 
 bool Index::open_stored() {
@@ -246,7 +267,7 @@ void Index::change_block(const Ip& ip, bool held) {
 }
 
 void Index::insert(const Ip& ip, std::string_view text) {
-  if (owners_->is_crowded() || blocks_->is_crowded()) grow();
+  if (is_crowded()) move_to_memory();
   const std::uint64_t hash = owner_hash(text);
   owners_->insert(make_slot(ip, hash, hash));
   change_block(ip, true);
@@ -280,11 +301,14 @@ void Index::remove(const Ip& ip, std::string_view text) {
   }
 }
 
-// Into larger tables, in memory; they are stored as a whole later.
-void Index::grow() {
+bool Index::is_crowded() const { return owners_->is_crowded(5) || blocks_->is_crowded(3); }
+
+// Into tables that are large enough to go on with; they are stored as a whole later.
+void Index::move_to_memory() {
   SlotTable owners(SlotTable::capacity_for(owners_->size() + 1));
   owners_->each([&](const Slot& slot) { owners.insert(slot); });
-  SlotTable blocks(SlotTable::capacity_for(blocks_->size() + 1));
+  // Neighbouring blocks lie side by side, so they need more room not to push each other away.
+  SlotTable blocks(SlotTable::capacity_for((blocks_->size() + 1) * 2));
   blocks_->each([&](const Slot& slot) { blocks.insert(slot); });
   owners_ = std::move(owners);
   blocks_ = std::move(blocks);
@@ -303,7 +327,7 @@ void Index::rebuild() {
     if (reservation.content) {
       insert(reservation.ip, *reservation.content);
     } else {
-      if (blocks_->is_crowded()) grow();
+      if (is_crowded()) move_to_memory();
       change_block(reservation.ip, true);
     }
   }

@@ -52,6 +52,9 @@ class Index {
   // To be called after any other change of the folder.
   void note_other_change() { changed_ = true; }
 
+  // Removes the stored index, to make room on a full disk. False if there is none.
+  bool give_up_storage();
+
   // Reads all files again.
   void rebuild();
   // True if all files were read and nothing was noted since: then it cannot have missed anything.
@@ -66,7 +69,8 @@ class Index {
   std::uint64_t held_in_block(const Ip& block);
   void change_block(const Ip& ip, bool held);
   void insert(const Ip& ip, std::string_view text);
-  void grow();
+  bool is_crowded() const;
+  void move_to_memory();
   bool store();
   bool seal();
   bool write_header(const struct stat& folder_status);
@@ -82,6 +86,7 @@ class Index {
   os::Fd file_;                      // of a stored index that is in use
   std::optional<SlotTable> owners_;  // owner -> address
   std::optional<SlotTable> blocks_;  // 64 addresses -> which of them are held
+  bool storable_ = true;
   bool changed_ = false;
   bool exact_ = false;
 };

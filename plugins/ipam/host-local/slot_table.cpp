@@ -71,14 +71,19 @@ std::uint64_t SlotTable::capacity_for(std::uint64_t size) {
 
 Slot SlotTable::at(std::uint64_t index) {
   if (!memory_.empty()) return memory_[index];
-  if (index / kPageSlots != loaded_) load_page(index / kPageSlots);
-  return page_[index % kPageSlots];
+  return page_at(index / kPageSlots)[index % kPageSlots];
 }
 
-void SlotTable::load_page(std::uint64_t page) {
-  loaded_ = ~std::uint64_t{0};
-  read_at(fd_, page_.data(), sizeof page_, offset_ + page * sizeof page_);
-  loaded_ = page;
+Slot* SlotTable::page_at(std::uint64_t page) {
+  std::unique_ptr<CachedPage>& cached = cache_[page % kCachedPages];
+  if (!cached) cached = std::make_unique<CachedPage>();
+  if (!cached->valid || cached->number != page) {
+    cached->valid = false;
+    cached->number = page;
+    read_at(fd_, cached->slots.data(), sizeof cached->slots, offset_ + page * sizeof cached->slots);
+    cached->valid = true;
+  }
+  return cached->slots.data();
 }
 
 void SlotTable::put(std::uint64_t index, const Slot& slot) {
@@ -86,8 +91,8 @@ void SlotTable::put(std::uint64_t index, const Slot& slot) {
     memory_[index] = slot;
     return;
   }
+  page_at(index / kPageSlots)[index % kPageSlots] = slot;
   write_at(fd_, &slot, sizeof slot, offset_ + index * sizeof slot);
-  if (index / kPageSlots == loaded_) page_[index % kPageSlots] = slot;
 }
 
 void SlotTable::insert(const Slot& slot) {

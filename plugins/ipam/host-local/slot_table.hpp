@@ -6,6 +6,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "pkg/types/address.hpp"
@@ -36,14 +37,14 @@ class SlotTable {
   SlotTable(int fd, std::uint64_t offset, std::uint64_t capacity, std::uint64_t size);
 
   static constexpr std::uint64_t kPageSlots = 128;
-  // The capacity that holds `size` entries with room to grow.
+  // The smallest capacity that `size` entries fill to half or less.
   static std::uint64_t capacity_for(std::uint64_t size);
 
   std::uint64_t capacity() const { return capacity_; }
   std::uint64_t size() const { return size_; }
   std::uint64_t bytes() const { return capacity_ * sizeof(Slot); }
-  // True if an insertion should be preceded by a move to a larger table.
-  bool is_crowded() const { return (size_ + 1) * 8 > capacity_ * 5; }
+  // True if one more entry would fill more than so many eighths of the table.
+  bool is_crowded(unsigned eighths) const { return (size_ + 1) * 8 > capacity_ * eighths; }
 
   Slot at(std::uint64_t index);
   void put(std::uint64_t index, const Slot& slot);
@@ -73,15 +74,23 @@ class SlotTable {
 
  private:
   std::uint64_t mask() const { return capacity_ - 1; }
-  void load_page(std::uint64_t page);
+  // The page in memory, read if it is not there yet.
+  Slot* page_at(std::uint64_t page);
+
+  // What a walk over neighbouring blocks goes to and fro between.
+  static constexpr std::uint64_t kCachedPages = 4;
+  struct CachedPage {
+    std::uint64_t number = 0;
+    bool valid = false;
+    std::array<Slot, kPageSlots> slots{};
+  };
 
   std::vector<Slot> memory_;  // empty for a table in a file
   int fd_ = -1;
   std::uint64_t offset_ = 0;
   std::uint64_t capacity_ = 0;
   std::uint64_t size_ = 0;
-  std::array<Slot, kPageSlots> page_{};
-  std::uint64_t loaded_ = ~std::uint64_t{0};  // number of the page in page_
+  std::array<std::unique_ptr<CachedPage>, kCachedPages> cache_;
 };
 
 }  // namespace cni::host_local

@@ -35,6 +35,17 @@ std::string existing_part(std::string path) {
   return path;
 }
 
+// In place, as it is no more than a hint: half an address, or none, only makes round robin start
+// elsewhere.
+void write_hint(const std::string& path, std::string_view text) {
+  const os::Fd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!fd) throw system_error(cat("open ", path), errno, Code::kIoFailure);
+  os::write_all(fd.get(), text, cat("write ", path));
+  if (::ftruncate(fd.get(), static_cast<off_t>(text.size())) != 0) {
+    throw system_error(cat("write ", path), errno, Code::kIoFailure);
+  }
+}
+
 }  // namespace
 
 Store Store::create(const Location& location) {
@@ -97,9 +108,21 @@ bool Store::make_certain() {
   return true;
 }
 
+template <class Fn>
+auto Store::with_room(Fn fn) {
+  try {
+    return fn();
+  } catch (const Error& error) {
+    const bool full = error.sys_errno == ENOSPC || error.sys_errno == EDQUOT;
+    if (!full || !index_->give_up_storage()) throw;
+    return fn();
+  }
+}
+
 bool Store::reserve(const Ip& ip, const Owner& owner) {
   const std::string path = path_of(ip);
-  if (!os::create_file(path, owner.text())) {
+  const auto create = [&] { return os::create_file(path, owner.text()); };
+  if (!with_room(create)) {
     const auto present = find(ip);
     if (present && !present->is_torn()) {
       // Somebody put it there by hand while the lock was held.
@@ -107,7 +130,7 @@ bool Store::reserve(const Ip& ip, const Owner& owner) {
       return false;
     }
     (void)os::remove_file(path);  // gone already is as good
-    if (!os::create_file(path, owner.text())) return false;
+    if (!with_room(create)) return false;
   }
   index_->add(ip, owner.text());
   return true;
@@ -163,15 +186,7 @@ std::optional<Ip> Store::last_reserved(std::size_t range_set) const {
 
 void Store::set_last_reserved(std::size_t range_set, const Ip& ip) {
   const std::string path = cat(location_.folder(), "/last_reserved_ip.", range_set);
-  // In place, as the file is no more than a hint: half an address, or none, only makes round robin
-  // start elsewhere.
-  const os::Fd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!fd) throw system_error(cat("open ", path), errno, Code::kIoFailure);
-  const std::string text = ip.to_string();
-  os::write_all(fd.get(), text, cat("write ", path));
-  if (::ftruncate(fd.get(), static_cast<off_t>(text.size())) != 0) {
-    throw system_error(cat("write ", path), errno, Code::kIoFailure);
-  }
+  with_room([&] { write_hint(path, ip.to_string()); });
 }
 
 void check_writable(const Location& location) {

@@ -55,6 +55,9 @@ class Store {
   std::string path_of(const Ip& ip) const;
   std::optional<std::vector<Ip>> find_owned(const std::string& text);
   std::vector<Ip> owned_by(const std::string& text);
+  // Runs fn; on a full disk once more after the index has made room.
+  template <class Fn>
+  auto with_room(Fn fn);
   void remove(const Ip& ip, const std::string& text);
   void remove_torn(const Ip& ip);
 

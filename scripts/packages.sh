@@ -10,6 +10,10 @@ ensure_packages() {
       missing+=("$package")
   done
   [[ ${#missing[@]} -gt 0 ]] || return 0
+  if ! command -v apt-get >/dev/null; then
+    echo "$(basename "$0"): this is no Debian; on Debian these packages would be needed: ${missing[*]}" >&2
+    return 0
+  fi
   if [[ $EUID -ne 0 ]]; then
     echo "$(basename "$0"): run as root, or install these packages first: ${missing[*]}" >&2
     return 1

@@ -26,7 +26,9 @@ constexpr const char* kIpv6Sysctls[] = {"accept_dad",       "accept_ra",    "dis
 constexpr const char* kVolatile[] = {"ifindex",
                                      "operstate",
                                      "carrier",
-                                     "flags",
+                                     "forward_delay_timer",
+                                     "hold_timer",
+                                     "message_age_timer",
                                      "hello_timer",
                                      "tcn_timer",
                                      "gc_timer",
@@ -54,9 +56,21 @@ constexpr const char* kVolatile[] = {"ifindex",
                                      "age",
                                      "used"};
 
+// Flags that follow from the other end of a link or from a listener come and go.
+json lasting_flags(const json& flags) {
+  json out = json::array();
+  for (const json& flag : flags) {
+    if (flag == "UP" || flag == "PROMISC" || flag == "NOARP" || flag == "ALLMULTI") {
+      out.push_back(flag);
+    }
+  }
+  return out;
+}
+
 void prune(json& value) {
   if (value.is_object()) {
     for (const char* key : kVolatile) value.erase(key);
+    if (value.contains("flags")) value["flags"] = lasting_flags(value["flags"]);
   }
   if (value.is_structured()) {
     for (json& each : value) prune(each);

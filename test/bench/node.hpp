@@ -1,0 +1,48 @@
+// What one of the compared implementations works on: a host and a container of its own.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "pkg/netlink/socket.hpp"
+#include "pkg/ns/netns.hpp"
+#include "test/bench/process.hpp"
+
+namespace bench {
+
+// A network namespace that is made for it, with lo up.
+class Namespace {
+ public:
+  Namespace();
+  const cni::ns::Netns& netns() const { return netns_; }
+  // A path that other processes can open while this object lives.
+  std::string path() const;
+  // Moves this process into it.
+  void enter() const;
+
+ private:
+  cni::ns::Netns netns_;
+};
+
+// Calls of plugins in one folder, on one host with one container.
+class Node {
+ public:
+  explicit Node(std::string plugin_folder);
+
+  // command: "ADD" and so on. programs: its PATH.
+  Call call(const std::string& plugin, const std::string& command, const std::string& config,
+            const std::string& programs) const;
+  // As time_of, with this node's host around the plugin.
+  Duration run(const Call& call) const;
+
+  const Namespace& host() const { return host_; }
+  const Namespace& container() const { return container_; }
+  const std::string& plugin_folder() const { return plugin_folder_; }
+
+ private:
+  std::string plugin_folder_;
+  Namespace host_;
+  Namespace container_;
+};
+
+}  // namespace bench

@@ -1,0 +1,141 @@
+#!/bin/bash
+# Runs every example of examples/ as it is: ADD, a look at what the kernel has, CHECK, DEL, and a look at what is left.
+# shellcheck source=test/support/cases.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../support/cases.sh"
+
+tested=()
+
+# example FILE FUNCTION: a case that attaches the namespace c1 to the network of the file and calls the function.
+example() {
+  tested+=("$1")
+  eval "run_$2() { run_example '$1' '$2'; }"
+  describe "example $1 works as it is" "run_$2"
+}
+
+# check_result: CHECK of every plugin of the network, with the result of ADD.
+check_result() {
+  local list=$1 result=$2 plugin
+  while read -r plugin; do
+    CNI_COMMAND=CHECK CNI_CONTAINERID=c1 CNI_NETNS=/run/netns/c1 CNI_IFNAME=eth0 \
+      "$CNI_PATH/$(jq -r .type <<<"$plugin")" <<<"$plugin" || fail "CHECK of $plugin"
+  done < <(jq -c --slurpfile result "$result" '
+    {name, cniVersion, prevResult: $result[0]} as $common
+    | (.plugins // [.])[] | . + $common' "$list")
+}
+
+run_example() {
+  local file=$root/examples/$1
+  # A name server list and an uplink, as hosts have them.
+  echo "nameserver 192.0.2.53" >"$work/resolv.conf"
+  if [[ -e /etc/resolv.conf ]]; then mount --bind "$work/resolv.conf" /etc/resolv.conf; fi
+  ip netns add outside
+  ip link add uplink0 type veth peer name far0 netns outside
+  ip link set uplink0 up
+  ip address add 192.0.2.2/24 dev uplink0
+  ip route add default via 192.0.2.1
+  ip -n outside address add 192.0.2.1/24 dev far0
+  ip -n outside link set far0 up
+  ip netns add c1
+  traces >"$work/before"
+
+  export NETCONFPATH=$work/networks
+  mkdir "$NETCONFPATH"
+  cp "$file" "$NETCONFPATH"
+  "$root/scripts/exec-plugins.sh" add c1 /run/netns/c1
+  "$2"
+  check_result "$file" /run/cni-exec-plugins/c1/0.result
+  "$root/scripts/exec-plugins.sh" del c1 /run/netns/c1
+  # Bridges stay.
+  expect_equal "traces" "$(<"$work/before")" "$(traces | grep -vE '^cni[0-9]$')"
+  expect_equal "links of the container" lo "$(ip -n c1 -j link | jq -r '.[].ifname')"
+}
+
+# addresses IFNAME: those of global scope in the container, in one line.
+addresses() {
+  ip -n c1 -j address show dev "$1" |
+    jq -r '[.[].addr_info[] | select(.scope == "global") | "\(.local)/\(.prefixlen)"] | sort | join(" ")'
+}
+
+# routes FAMILY: "DESTINATION GATEWAY" of those with a gateway, in one line.
+routes() { ip -n c1 "$1" -j route | jq -r '[.[] | select(.gateway) | "\(.dst) \(.gateway)"] | sort | join(", ")'; }
+
+ping_from_container() { ip netns exec c1 ping -c 1 -W 2 "$1" >/dev/null || fail "$1 does not answer"; }
+
+mynet() {
+  expect_equal "addresses" 10.22.0.2/16 "$(addresses eth0)"
+  expect_equal "routes" "default 10.22.0.1" "$(routes -4)"
+  # The outside knows no way back to 10.22.0.2: an answer shows that the host masquerades.
+  ping_from_container 192.0.2.1
+}
+example net.d/10-mynet.conflist mynet
+
+lo_is_up() { expect_contains "flags of lo" "$(ip -n c1 -j link show lo | jq -r '.[].flags[]')" UP; }
+net_d_loopback() { lo_is_up; }
+example net.d/99-loopback.conf net_d_loopback
+loopback() { lo_is_up; }
+example loopback/loopback.conf loopback
+
+dual_stack() {
+  expect_equal "addresses" "10.23.0.2/24 fd00:23::2/64" "$(addresses eth0)"
+  expect_equal "IPv4 routes" "default 10.23.0.1" "$(routes -4)"
+  expect_equal "IPv6 routes" "default fd00:23::1" "$(routes -6)"
+  expect_equal "mtu" 1400 "$(ip -n c1 -j link show eth0 | jq '.[].mtu')"
+  expect_equal "isolated" true "$(bridge -j -d link | jq '[.[] | select(.master == "cni1").isolated] | all')"
+  ping_from_container 192.0.2.1
+  ping_from_container fd00:23::1
+  # macspoofchk: frames with another sender's address do not get through.
+  ip -n c1 link set eth0 address 02:00:00:00:00:99
+  ! ip netns exec c1 ping -c 1 -W 1 10.23.0.1 >/dev/null || fail "a forged MAC address got through"
+  ip -n c1 link set eth0 address "$(jq -r '.interfaces[2].mac' /run/cni-exec-plugins/c1/0.result)"
+  # Changing the address took the IPv6 routes away.
+  ip -n c1 -6 route replace default via fd00:23::1
+}
+example bridge/dual-stack.conflist dual_stack
+
+layer2() {
+  expect_equal "addresses" "" "$(addresses eth0)"
+  expect_equal "state" UP "$(ip -n c1 -j link show eth0 | jq -r '.[].operstate')"
+  expect_equal "ports of the bridge" 1 "$(ip -j link show master cni2 | jq length)"
+}
+example bridge/layer2.conflist layer2
+
+ptp_routed() {
+  expect_equal "addresses" 10.24.0.2/24 "$(addresses eth0)"
+  expect_contains "routes" "$(routes -4)" "default 10.24.0.1"
+  expect_equal "dns" 192.0.2.53 "$(jq -r '.dns.nameservers[0]' /run/cni-exec-plugins/c1/0.result)"
+  ping_from_container 192.0.2.1
+  ping -c 1 -W 2 10.24.0.2 >/dev/null || fail "the container does not answer the host"
+}
+example ptp/routed.conflist ptp_routed
+
+macvlan_uplink() {
+  expect_equal "addresses" 192.0.2.10/24 "$(addresses eth0)"
+  expect_equal "kind" macvlan "$(ip -n c1 -d -j link show eth0 | jq -r '.[].linkinfo.info_kind')"
+  ping_from_container 192.0.2.1
+}
+example macvlan/uplink.conflist macvlan_uplink
+
+host_local_ranges() {
+  # 10.25.0.10 is excluded.
+  expect_equal "addresses" "10.25.0.11/24 fd00:25::100/64" "$(addresses eth0)"
+  expect_equal "routes" "192.0.2.0/24 10.25.0.254, default 10.25.0.1" "$(routes -4)"
+  expect_equal "metric and MTU" "200 1400" \
+    "$(ip -n c1 -4 -j route show 192.0.2.0/24 | jq -r '.[0] | "\(.metric) \(.metrics[0].mtu)"')"
+  expect_equal "dns" 192.0.2.53 "$(jq -r '.dns.nameservers[0]' /run/cni-exec-plugins/c1/0.result)"
+}
+example host-local/ranges.conflist host_local_ranges
+
+static_addresses() {
+  expect_equal "addresses" "10.26.0.5/24 fd00:26::5/64" "$(addresses eth0)"
+  expect_equal "routes" "198.51.100.0/24 10.26.0.254, default 10.26.0.1" "$(routes -4)"
+}
+example static/addresses.conflist static_addresses
+
+every_example() {
+  local found
+  found=$(cd "$root/examples" && find . -type f ! -name README.md -printf '%P\n' | sort)
+  expect_equal "examples with a test" "$found" "$(printf '%s\n' "${tested[@]}" | sort)"
+}
+describe "every example has a test" every_example
+
+run_cases "$@"

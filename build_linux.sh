@@ -15,7 +15,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=scripts/packages.sh
 . "$root/scripts/packages.sh"
 
-packages=(g++ cmake ninja-build pkgconf libnl-3-dev libnl-route-3-dev nlohmann-json3-dev)
+packages=(g++ cmake ninja-build nlohmann-json3-dev)
 test_packages=(catch2)
 
 preset=release multicall=OFF tests=OFF bin_dir=

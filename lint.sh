@@ -15,7 +15,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$root/scripts/packages.sh"
 
 packages=(clang-format clang-tidy shellcheck
-  g++ cmake ninja-build pkgconf libnl-3-dev libnl-route-3-dev nlohmann-json3-dev catch2)
+  g++ cmake ninja-build nlohmann-json3-dev catch2)
 
 changed='' all=
 while [[ $# -gt 0 ]]; do

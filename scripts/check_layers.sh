@@ -5,7 +5,7 @@
 #   - they point only downwards: plugins > delegate > skel, netfilter > netlink > ns > os > types;
 #   - plugins never include each other;
 #   - an include in quotes names the file from the project's root;
-#   - libnl stays inside pkg/netlink and pkg/netfilter, the large header of the JSON library outside headers;
+#   - netlink messages are made in pkg/netlink and pkg/netfilter only; headers do without the large header of the JSON library;
 #   - nothing that makes executables large and slow to start: iostreams, locales, std::filesystem, std::regex;
 #   - no shell and no environment behind the caller's back: system, popen, getenv.
 set -euo pipefail

@@ -145,10 +145,12 @@ class Shared {
 
   void add_set_with_rule(NftTransaction& transaction, const Prefix& address) const {
     // Set and rule come into being together, so that of two that create them one is refused as a
-    // whole and looks again. If there is a set without its rule, the rules have been flushed.
+    // whole and looks again. If there is a set without its rule even when the rules are read after
+    // the set, then they have been flushed.
     const NftSet set = set_of(address);
     const std::vector<std::string> sets = nft_list_sets(socket_, table(), set.name);
     const bool is_there = std::find(sets.begin(), sets.end(), set.name) != sets.end();
+    if (is_there && has_rule_for(nft_list_rules(socket_, table(), kChecks), set.name)) return;
     if (!is_there) transaction.add_set(set, NftCreate::kExclusive);
     transaction.prepend_rule(kChecks, rule_of(address));
   }

@@ -56,6 +56,48 @@ TEST_CASE("many processes that add and delete at once all succeed", "[netns]") {
   CHECK(count_in_ruleset("goto masq_checks") == 1);
 }
 
+TEST_CASE("ADDs that make the same nftables objects at once make each once", "[netns][nft]") {
+  require_program("nft");
+  Namespaces spaces;
+  constexpr int kProcesses = 6;
+  for (int round = 0; round < 50; ++round) {
+    run_ok({"nft", "flush", "ruleset"});
+    // All wait for the end of a pipe, so that they start together.
+    int gate[2];
+    REQUIRE(::pipe(gate) == 0);
+    std::vector<pid_t> children;
+    for (int child = 0; child < kProcesses; ++child) {
+      const pid_t pid = ::fork();
+      REQUIRE(pid >= 0);
+      if (pid == 0) {
+        char byte = 0;
+        (void)::close(gate[1]);
+        if (::read(gate[0], &byte, 1) != 0) ::_exit(2);
+        try {
+          add_committed(
+              masquerade_spec("nftables", {cat("10.22.0.", child + 1, "/16")}, cat("cont", child)));
+          ::_exit(0);
+        } catch (const std::exception& error) {
+          (void)::dprintf(STDERR_FILENO, "%s\n", error.what());
+          ::_exit(1);
+        }
+      }
+      children.push_back(pid);
+    }
+    (void)::close(gate[0]);
+    (void)::close(gate[1]);
+    for (const pid_t pid : children) {
+      int status = 0;
+      REQUIRE(::waitpid(pid, &status, 0) == pid);
+      REQUIRE(WIFEXITED(status));
+      REQUIRE(WEXITSTATUS(status) == 0);
+    }
+    REQUIRE(count_in_ruleset("ip daddr != 10.22.0.0/16 masquerade") == 1);
+    REQUIRE(count_in_ruleset("goto masq_checks") == 1);
+    REQUIRE(count_in_ruleset("id: cont") == kProcesses);
+  }
+}
+
 TEST_CASE("nftables ADD and DEL cost the same with 5000 attachments", "[netns][nft]") {
   require_program("nft");
   Namespaces spaces;

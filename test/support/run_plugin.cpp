@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -81,11 +82,15 @@ void place(const os::Fd& fd, int number) {
 }
 
 // Between fork and exec: only system calls.
-[[noreturn]] void become(const Streams& streams, char** argv, char** environment) {
+[[noreturn]] void become(const Streams& streams, char** argv, char** environment, bool traced) {
   (void)::signal(SIGPIPE, SIG_DFL);
   place(streams.in, STDIN_FILENO);
   place(streams.out, STDOUT_FILENO);
   place(streams.err, STDERR_FILENO);
+  if (traced) {
+    (void)::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
+    (void)::kill(::getpid(), SIGSTOP);
+  }
   (void)::execve(argv[0], argv, environment);
   ::_exit(127);
 }
@@ -123,6 +128,31 @@ void read_back(PluginRun& result, const Call& what, const Streams& streams) {
   if (!result.out.empty()) result.document = json::parse(result.out, nullptr, false);
 }
 
+PluginRun start_and_wait(const std::string& plugin, const Call& what, bool traced,
+                         const Tracer& wait) {
+  std::vector<std::string> argv = what.wrapper;
+  if (!argv.empty()) argv[0] = find_installed(argv[0]).value_or(argv[0]);
+  argv.push_back(plugin.find('/') == std::string::npos ? executable(plugin) : plugin);
+  std::vector<std::string> environment = environment_of(what);
+  std::vector<char*> argv_pointers = pointers(argv);
+  std::vector<char*> environment_pointers = pointers(environment);
+  const Streams streams = streams_of(what);
+
+  const pid_t pid = ::fork();
+  if (pid < 0) throw std::runtime_error("fork failed");
+  if (pid == 0) become(streams, argv_pointers.data(), environment_pointers.data(), traced);
+  const int status = wait(pid);
+
+  PluginRun result;
+  if (WIFSIGNALED(status)) {
+    result.signal = WTERMSIG(status);
+  } else {
+    result.status = WEXITSTATUS(status);
+  }
+  read_back(result, what, streams);
+  return result;
+}
+
 }  // namespace
 
 std::optional<int> PluginRun::code() const {
@@ -143,27 +173,11 @@ std::string PluginRun::describe() const {
 }
 
 PluginRun call(const std::string& plugin, const Call& what) {
-  std::vector<std::string> argv = what.wrapper;
-  if (!argv.empty()) argv[0] = find_installed(argv[0]).value_or(argv[0]);
-  argv.push_back(plugin.find('/') == std::string::npos ? executable(plugin) : plugin);
-  std::vector<std::string> environment = environment_of(what);
-  std::vector<char*> argv_pointers = pointers(argv);
-  std::vector<char*> environment_pointers = pointers(environment);
-  const Streams streams = streams_of(what);
+  return start_and_wait(plugin, what, false, wait_for);
+}
 
-  const pid_t pid = ::fork();
-  if (pid < 0) throw std::runtime_error("fork failed");
-  if (pid == 0) become(streams, argv_pointers.data(), environment_pointers.data());
-  const int status = wait_for(pid);
-
-  PluginRun result;
-  if (WIFSIGNALED(status)) {
-    result.signal = WTERMSIG(status);
-  } else {
-    result.status = WEXITSTATUS(status);
-  }
-  read_back(result, what, streams);
-  return result;
+PluginRun call_traced(const std::string& plugin, const Call& what, const Tracer& tracer) {
+  return start_and_wait(plugin, what, true, tracer);
 }
 
 void check_error(const PluginRun& run, int code, std::string_view msg_start) {

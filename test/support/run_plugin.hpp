@@ -1,6 +1,8 @@
 // Calling plugins as a runtime does: as executables, or in the test's process through skel::run.
 #pragma once
 
+#include <sys/types.h>
+
 #include <functional>
 #include <optional>
 #include <string>
@@ -49,6 +51,11 @@ struct PluginRun {
 // Runs CNI_TEST_BIN_DIR/plugin, or the executable `plugin` if it is a path, and waits for its end.
 // Streams are files in memory, so no amount of output blocks anybody.
 PluginRun call(const std::string& plugin, const Call& what);
+
+// As call, but the process asks to be traced (PTRACE_TRACEME) and stops before its exec. The tracer
+// goes on from there, waits for its end and returns its wait status.
+using Tracer = std::function<int(pid_t pid)>;
+PluginRun call_traced(const std::string& plugin, const Call& what, const Tracer& tracer);
 
 // Checks that the run failed as the specification has it: exit status 1, exactly one error object
 // on stdout, with this code and a message that starts like this.

@@ -75,6 +75,10 @@ void attach_host_veth(Socket& host, const Link& host_veth, const VethOwner& owne
                       LinkIndex master) {
   // Without IPv6 there is nothing to refuse.
   os::try_write_sysctl({"net", "ipv6", "conf", host_veth.name, "accept_ra"}, "0");
+  // The host solicits neighbours for forwarded packets with its link-local address, and does not
+  // while that is tentative: for one to two seconds the container could not be reached. Nobody else
+  // is on the link.
+  os::try_write_sysctl({"net", "ipv6", "conf", host_veth.name, "accept_dad"}, "0");
   LinkChange change;
   change.alias = host_veth_alias(owner);
   change.up = true;

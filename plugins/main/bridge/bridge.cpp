@@ -30,13 +30,20 @@ netlink::VethOwner owner_of(const skel::Request& request) {
           .ifname = request.ifname};
 }
 
+void create_bridge(netlink::Socket& host, const Config& config) {
+  // The MAC address is set so that it never follows the ports: containers remember it as their
+  // gateway's.
+  const bool created = netlink::ensure_bridge(
+      host, {.name = config.bridge, .mtu = config.mtu, .mac = Mac::random()});
+  // Another ADD may have been faster, which is as good. A random address needs no detection of
+  // duplicates, and while that ran the host would not solicit its containers for forwarded packets.
+  if (created) os::try_write_sysctl({"net", "ipv6", "conf", config.bridge, "accept_dad"}, "0");
+}
+
 netlink::Link find_or_create_bridge(netlink::Socket& host, const Config& config) {
   auto found = netlink::find_link(host, config.bridge);
   if (!found) {
-    // Another ADD may be creating it at this moment, which is as good. The MAC address is set so that it never follows the
-    // ports: containers remember it as their gateway's.
-    (void)netlink::ensure_bridge(
-        host, {.name = config.bridge, .mtu = config.mtu, .mac = Mac::random()});
+    create_bridge(host, config);
     found = netlink::get_link(host, config.bridge);
   }
   if (found->kind != "bridge") {
@@ -49,7 +56,8 @@ netlink::Link find_or_create_bridge(netlink::Socket& host, const Config& config)
 
 netlink::Link ensure_bridge(netlink::Socket& host, const Config& config) {
   netlink::Link bridge = find_or_create_bridge(host, config);
-  // Before it goes up: a container's router advertisements must not configure the host (CVE-2020-10749).
+  // Before it goes up: a container's router advertisements must not configure the host
+  // (CVE-2020-10749).
   os::try_write_sysctl({"net", "ipv6", "conf", config.bridge, "accept_ra"}, "0");
   netlink::LinkChange change;
   if (!bridge.is_up()) change.up = true;
@@ -61,8 +69,7 @@ netlink::Link ensure_bridge(netlink::Socket& host, const Config& config) {
 }
 
 netlink::ContainerVeth add_veth(const skel::Request& request, const Config& config,
-                                netlink::Socket& host, netlink::Socket& container,
-                                os::Undo& undo) {
+                                netlink::Socket& host, netlink::Socket& container, os::Undo& undo) {
   const auto remove = [path = request.netns, ifname = request.ifname] {
     const auto netns = ns::Netns::find(path);
     if (!netns) return;
@@ -147,10 +154,10 @@ void configure_layer3(const skel::Request& request, const Config& config, const 
 void wait_for_port(netlink::Socket& host, const netlink::Link& host_veth) {
   const auto state = netlink::wait_until_up(host, host_veth.index, kPortDeadline);
   if (state == netlink::OperState::kUp) return;
-  throw Error(Code::kTryAgainLater,
-              cat("bridge port in error state: ",
-                  state ? netlink::to_string(*state) : "it is gone"),
-              cat("port ", host_veth.name));
+  throw Error(
+      Code::kTryAgainLater,
+      cat("bridge port in error state: ", state ? netlink::to_string(*state) : "it is gone"),
+      cat("port ", host_veth.name));
 }
 
 Result add(const skel::Request& request, os::Undo& undo) {
@@ -188,14 +195,14 @@ void remove_veth(const skel::Request& request) {
     netlink::Socket container = netlink::Socket::open_in(*netns);
     if (netlink::remove_link(container, request.ifname)) return;
   }
-  // The namespace is gone or unknown: the kernel may take its time with the pair, or has lost nothing yet.
+  // The namespace is gone or unknown: the kernel may take its time with the pair, or has lost
+  // nothing yet.
   netlink::Socket host = netlink::Socket::open();
   (void)netlink::remove_host_veth(host, owner_of(request));
 }
 
 void del(const skel::Request& request) {
-  const Result* prev_result =
-      request.config.prev_result ? &*request.config.prev_result : nullptr;
+  const Result* prev_result = request.config.prev_result ? &*request.config.prev_result : nullptr;
   ErrorList errors;
   errors.run([&] { netfilter::remove_masquerade(masquerade_of(request, {}, prev_result)); });
   errors.run([&] { netfilter::remove_mac_spoof_check(spoof_check_of(request, {}, {})); });
@@ -212,8 +219,8 @@ void check_bridge(const netlink::Link& bridge, const Config& config, const Resul
     const bool is_bridge = interface.name == bridge.name && interface.sandbox.empty();
     if (!is_bridge || interface.mac.empty() || interface.mac == bridge.mac.to_string()) continue;
     throw Error(Code::kCheckFailed,
-                cat("Bridge ", bridge.name, " Mac doesn't match: ", interface.mac, " in prevResult, ",
-                    bridge.mac.to_string(), " in the kernel"));
+                cat("Bridge ", bridge.name, " Mac doesn't match: ", interface.mac,
+                    " in prevResult, ", bridge.mac.to_string(), " in the kernel"));
   }
   if (config.promisc_mode && bridge.promiscuity == 0) {
     throw Error(Code::kCheckFailed, cat("Bridge ", bridge.name, " is not promiscuous"));
@@ -231,9 +238,8 @@ netlink::Link check_container_link(netlink::Socket& container, const Interface& 
                 cat("Error: Container interface ", link->name, " not of type veth"));
   }
   if (!expected.mac.empty() && expected.mac != link->mac.to_string()) {
-    throw Error(Code::kCheckFailed,
-                cat("Interface ", link->name, " Mac ", link->mac.to_string(),
-                    " doesn't match container mac: ", expected.mac));
+    throw Error(Code::kCheckFailed, cat("Interface ", link->name, " Mac ", link->mac.to_string(),
+                                        " doesn't match container mac: ", expected.mac));
   }
   return *link;
 }
@@ -247,7 +253,8 @@ netlink::Link check_port(netlink::Socket& host, const netlink::Link& bridge, con
                 port ? cat(port->name, " is not a port of it") : "");
   }
   if (port->hairpin.value_or(false) != config.hairpin_mode) {
-    throw Error(Code::kCheckFailed, cat("hairpin mode of port ", port->name, " does not match hairpinMode"));
+    throw Error(Code::kCheckFailed,
+                cat("hairpin mode of port ", port->name, " does not match hairpinMode"));
   }
   if (port->isolated.value_or(false) != config.port_isolation) {
     throw Error(Code::kCheckFailed,

@@ -10,17 +10,18 @@ namespace {
 constexpr int kMaxVlan = 4094;  // IEEE 802.1Q: 4095 is reserved
 
 Error not_supported_yet(const Reader& in, std::string_view key, std::string_view value) {
-  return Error(Code::kUnsupportedField,
-               cat(in.path_of(key), ": ", value, " is not supported: this version has no VLANs on "
-                                                 "the bridge; leave the key out"));
+  return Error(Code::kUnsupportedField, cat(in.path_of(key), ": ", value,
+                                            " is not supported: this version has no VLANs on "
+                                            "the bridge; leave the key out"));
 }
 
 void refuse_vlans(const Reader& in) {
   int vlan = 0;
   in.optional("vlan", vlan);
   if (vlan < 0 || vlan > kMaxVlan) {
-    throw Error(Code::kInvalidNetworkConfig,
-                cat("invalid VLAN ID ", vlan, " (must be between 0 and 4094) (", in.path_of("vlan"), ")"));
+    throw Error(
+        Code::kInvalidNetworkConfig,
+        cat("invalid VLAN ID ", vlan, " (must be between 0 and 4094) (", in.path_of("vlan"), ")"));
   }
   if (vlan != 0) throw not_supported_yet(in, "vlan", cat(vlan));
   if (!in.array("vlanTrunk").empty()) throw not_supported_yet(in, "vlanTrunk", "a list of VLANs");

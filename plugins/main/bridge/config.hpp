@@ -26,7 +26,8 @@ struct Config {
   Mac mac;  // of the container's interface; empty: the kernel chooses
 };
 
-// Reads and validates everything, CNI_ARGS and runtimeConfig included. Throws before anything was touched.
+// Reads and validates everything, CNI_ARGS and runtimeConfig included. Throws before anything was
+// touched.
 Config parse(const skel::Request& request);
 
 }  // namespace cni::bridge

@@ -18,10 +18,9 @@ Prefix default_destination(const Ip& ip) {
 
 void add_default_route(const Ip& gateway, Result& result) {
   const Prefix destination = default_destination(gateway);
-  const bool present =
-      std::any_of(result.routes.begin(), result.routes.end(), [&](const Route& route) {
-        return route.gateway && route.destination == destination;
-      });
+  const bool present = std::any_of(
+      result.routes.begin(), result.routes.end(),
+      [&](const Route& route) { return route.gateway && route.destination == destination; });
   if (!present) result.routes.push_back({.destination = destination, .gateway = gateway});
 }
 
@@ -43,8 +42,7 @@ void make_room(netlink::Socket& host, const netlink::Link& bridge, const Config&
                const std::vector<netlink::Address>& present, const std::vector<Prefix>& gateways,
                const Prefix& wanted) {
   for (const netlink::Address& address : present) {
-    const bool ours =
-        std::find(gateways.begin(), gateways.end(), address.prefix) != gateways.end();
+    const bool ours = std::find(gateways.begin(), gateways.end(), address.prefix) != gateways.end();
     if (ours || !conflicts(address.prefix, wanted)) continue;
     if (!config.force_address) {
       throw Error(Code::kConflict,
@@ -116,8 +114,8 @@ void check_gateways(netlink::Socket& host, const netlink::Link& bridge, const Re
         std::any_of(present.begin(), present.end(),
                     [&](const netlink::Address& address) { return address.prefix == wanted; });
     if (there) continue;
-    throw Error(Code::kCheckFailed, cat("gateway address ", wanted.to_string(),
-                                        " is not on bridge ", bridge.name));
+    throw Error(Code::kCheckFailed,
+                cat("gateway address ", wanted.to_string(), " is not on bridge ", bridge.name));
   }
 }
 

@@ -22,7 +22,8 @@ void set_up(const ns::Netns& netns, netlink::Socket& container, const netlink::L
   });
 }
 
-// The first address of each family; an address that is not loopback means that this is not a loopback interface's job.
+// The first address of each family; an address that is not loopback means that this is not a
+// loopback interface's job.
 std::vector<IpConfig> loopback_addresses(netlink::Socket& container, const netlink::Link& lo) {
   std::vector<IpConfig> out;
   for (const netlink::Address& address : netlink::list_addresses(container, lo.index)) {

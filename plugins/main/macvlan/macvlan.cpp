@@ -24,16 +24,16 @@ netlink::Link find_master(netlink::Socket& socket, const Config& config) {
   }
   const auto master = netlink::find_link(socket, config.master);
   if (master) return *master;
-  throw Error(Code::kInvalidNetworkConfig,
-              cat("failed to lookup master ", quote(config.master), ": no such device"),
-              config.link_in_container ? "looked for in the container, as linkInContainer is true"
-                                       : "");
+  throw Error(
+      Code::kInvalidNetworkConfig,
+      cat("failed to lookup master ", quote(config.master), ": no such device"),
+      config.link_in_container ? "looked for in the container, as linkInContainer is true" : "");
 }
 
 void check_mtu(const Config& config, const netlink::Link& master) {
   if (config.mtu <= master.mtu) return;
-  throw Error(Code::kInvalidNetworkConfig, cat("invalid MTU ", config.mtu,
-                                               ", must be [0, master MTU(", master.mtu, ")]"));
+  throw Error(Code::kInvalidNetworkConfig,
+              cat("invalid MTU ", config.mtu, ", must be [0, master MTU(", master.mtu, ")]"));
 }
 
 // What keeps a link busy for macvlan: the kernel only says EBUSY.
@@ -108,8 +108,7 @@ Result add(const skel::Request& request, os::Undo& undo) {
 
   const netlink::Link link = add_link(request, config, netns, host, container, undo);
   Result result;
-  result.interfaces = {
-      {.name = link.name, .mac = link.mac.to_string(), .sandbox = request.netns}};
+  result.interfaces = {{.name = link.name, .mac = link.mac.to_string(), .sandbox = request.netns}};
   if (request.config.ipam_type.empty()) {
     netlink::set_up(container, link.index);
   } else {
@@ -152,9 +151,8 @@ netlink::Link check_link(netlink::Socket& container, const Config& config,
                     " does not match expected value: ", to_string(config.mode)));
   }
   if (!expected.mac.empty() && expected.mac != link->mac.to_string()) {
-    throw Error(Code::kCheckFailed,
-                cat("Interface ", link->name, " Mac ", link->mac.to_string(),
-                    " doesn't match container mac: ", expected.mac));
+    throw Error(Code::kCheckFailed, cat("Interface ", link->name, " Mac ", link->mac.to_string(),
+                                        " doesn't match container mac: ", expected.mac));
   }
   return *link;
 }
@@ -182,8 +180,7 @@ void status(const skel::Request& request) {
   const Config config = parse(request);
   netlink::Socket host = netlink::Socket::open();
   if (!netlink::kernel_has_link_kind(host, "macvlan")) {
-    throw Error(Code::kPluginNotAvailable,
-                "the kernel has no macvlan support (CONFIG_MACVLAN)");
+    throw Error(Code::kPluginNotAvailable, "the kernel has no macvlan support (CONFIG_MACVLAN)");
   }
   // A master inside the container is known only at ADD.
   if (!config.link_in_container) {

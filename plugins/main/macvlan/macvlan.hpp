@@ -1,4 +1,5 @@
-// Gives a container an interface of its own on a link of the host: another MAC address on the same wire.
+// Gives a container an interface of its own on a link of the host: another MAC address on the same
+// wire.
 #pragma once
 
 #include "pkg/skel/plugin.hpp"

@@ -43,8 +43,7 @@ netfilter::MasqueradeSpec masquerade_of(const skel::Request& request, std::strin
 }
 
 netlink::ContainerVeth add_veth(const skel::Request& request, const Config& config,
-                                netlink::Socket& host, netlink::Socket& container,
-                                os::Undo& undo) {
+                                netlink::Socket& host, netlink::Socket& container, os::Undo& undo) {
   const auto remove = [path = request.netns, ifname = request.ifname] {
     const auto netns = ns::Netns::find(path);
     if (!netns) return;
@@ -79,9 +78,8 @@ Result assign_addresses(const skel::Request& request, const netlink::ContainerVe
 
 void enable_forwarding(const Result& result) {
   const auto has = [&](bool ipv4) {
-    return std::any_of(result.ips.begin(), result.ips.end(), [&](const IpConfig& ip) {
-      return ip.address.address.is_ipv4() == ipv4;
-    });
+    return std::any_of(result.ips.begin(), result.ips.end(),
+                       [&](const IpConfig& ip) { return ip.address.address.is_ipv4() == ipv4; });
   };
   context("could not enable IP forwarding", [&] {
     if (has(true)) os::write_sysctl({"net", "ipv4", "ip_forward"}, "1");
@@ -108,7 +106,10 @@ void route_through_gateway(netlink::Socket& container, const netlink::Link& link
 void configure_container(const ns::Netns& netns, netlink::Socket& container,
                          const netlink::Link& link, const Result& result) {
   // The link has no neighbour but the host, so nobody else can have the address.
-  delegate::configure_interface(netns, container, link, result, {.dad = netlink::Dad::kSkip, .notify_neighbours = true});
+  delegate::configure_interface(netns, container, link, result,
+                                {.dad = netlink::Dad::kSkip,
+                                 .notify_neighbours = true,
+                                 .accept_dad = delegate::InterfaceSetup::AcceptDad::kOff});
   for (const IpConfig& ip : result.ips) route_through_gateway(container, link, ip);
 }
 
@@ -165,8 +166,7 @@ void remove_veth(const skel::Request& request) {
 }
 
 void del(const skel::Request& request) {
-  const Result* prev_result =
-      request.config.prev_result ? &*request.config.prev_result : nullptr;
+  const Result* prev_result = request.config.prev_result ? &*request.config.prev_result : nullptr;
   ErrorList errors;
   errors.run([&] { netfilter::remove_masquerade(masquerade_of(request, {}, prev_result)); });
   errors.run([&] { remove_veth(request); });
@@ -206,8 +206,8 @@ void check_host(netlink::Socket& host, const netlink::Link& container_link,
           return address.prefix == Prefix::host(*ip.gateway);
         });
     if (found) continue;
-    throw Error(Code::kCheckFailed, cat("ptp: gateway address ", ip.gateway->to_string(),
-                                        " is not on ", veth->name));
+    throw Error(Code::kCheckFailed,
+                cat("ptp: gateway address ", ip.gateway->to_string(), " is not on ", veth->name));
   }
 }
 

@@ -1,0 +1,153 @@
+// Each key of the interface plugins with a wrong type, range or combination: refused with a code
+// and a sentence that names it, before anything is touched (the namespace of these calls does not
+// exist).
+#include "test/support/catch.hpp"
+#include "test/support/run_plugin.hpp"
+
+using namespace cni::test;
+
+namespace {
+
+struct BadConfig {
+  json config;
+  int code;
+  std::string msg_start;
+};
+
+PluginRun add(const json& config, const std::string& args = {}) {
+  json whole = config;
+  whole["cniVersion"] = "1.1.0";
+  whole["name"] = "testnet";
+  Call call;
+  call.command = "ADD";
+  call.netns = "/no/such/netns";
+  call.args = args;
+  call.input = whole.dump();
+  return call_in_process(plugin_named(config.at("type").get<std::string>()), call);
+}
+
+void check_all(const std::string& type, const std::vector<BadConfig>& cases) {
+  for (const BadConfig& bad : cases) {
+    json config = bad.config;
+    config["type"] = type;
+    const PluginRun run = add(config);
+    INFO(config.dump() << "\n" << run.describe());
+    check_error(run, bad.code, bad.msg_start);
+  }
+}
+
+std::string wrong(const std::string& key, const std::string& expected, const std::string& got) {
+  return "failed to load netconf: " + key + ": expected " + expected + ", got " + got;
+}
+
+constexpr const char* kBoolean = "true or false";
+constexpr const char* kUnsigned = "an integer from 0 to 4294967295";
+
+}  // namespace
+
+TEST_CASE("bridge refuses wrong types by key") {
+  std::vector<BadConfig> cases = {
+      {{{"bridge", 5}}, 6, wrong("bridge", "a string", "the number 5")},
+      {{{"mtu", "1500"}}, 6, wrong("mtu", kUnsigned, "the string \"1500\"")},
+      {{{"mtu", -1}}, 6, wrong("mtu", kUnsigned, "the number -1")},
+      {{{"mtu", 1.5}}, 6, wrong("mtu", kUnsigned, "the number 1.5")},
+      {{{"ipMasqBackend", true}}, 6, wrong("ipMasqBackend", "a string", "the boolean true")},
+      {{{"vlanTrunk", {{"id", 1}}}}, 6, wrong("vlanTrunk", "an array", "an object")},
+      {{{"runtimeConfig", "x"}}, 6, wrong("runtimeConfig", "an object", "the string \"x\"")},
+      {{{"runtimeConfig", {{"mac", "x"}}}},
+       6,
+       wrong("runtimeConfig.mac", "a MAC address", "the string \"x\"")},
+      {{{"args", {{"cni", {{"mac", 1}}}}}}, 6, wrong("args.cni.mac", "a string", "the number 1")},
+  };
+  for (const char* key : {"isGateway", "isDefaultGateway", "forceAddress", "ipMasq", "hairpinMode",
+                          "promiscMode", "macspoofchk", "enabledad", "disableContainerInterface",
+                          "portIsolation", "preserveDefaultVlan"}) {
+    cases.push_back({{{key, "yes"}}, 6, wrong(key, kBoolean, "the string \"yes\"")});
+  }
+  check_all("bridge", cases);
+}
+
+TEST_CASE("bridge refuses wrong values and combinations") {
+  check_all(
+      "bridge",
+      {{{{"bridge", "a/b"}},
+        7,
+        "failed to load netconf: bridge: \"a/b\" cannot be the name of an interface"},
+       {{{"bridge", "sixteen-letters-"}},
+        7,
+        "failed to load netconf: bridge: \"sixteen-letters-\" cannot be"},
+       {{{"mtu", 67}}, 7, "failed to load netconf: mtu: invalid MTU 67"},
+       {{{"mtu", 65536}}, 7, "failed to load netconf: mtu: invalid MTU 65536"},
+       {{{"ipMasqBackend", "ebtables"}},
+        7,
+        "failed to load netconf: unknown ipmasq backend \"ebtables\""},
+       {{{"vlan", 4095}},
+        7,
+        "failed to load netconf: invalid VLAN ID 4095 (must be between 0 and 4094)"},
+       {{{"vlan", 10}}, 2, "failed to load netconf: vlan: 10 is not supported"},
+       {{{"vlanTrunk", json::array({{{"id", 1}}})}}, 2, "failed to load netconf: vlanTrunk: "},
+       {{{"preserveDefaultVlan", true}},
+        2,
+        "failed to load netconf: preserveDefaultVlan: true is not"},
+       {{{"hairpinMode", true}, {"promiscMode", true}},
+        7,
+        "failed to load netconf: cannot set hairpin mode and promiscuous mode at the same time"},
+       {{{"disableContainerInterface", true}, {"ipam", {{"type", "static"}}}},
+        7,
+        "failed to load netconf: cannot use IPAM when DisableContainerInterface flag is set"}});
+}
+
+TEST_CASE("ptp refuses wrong types and values by key") {
+  check_all("ptp",
+            {{{{"mtu", "x"}}, 6, wrong("mtu", kUnsigned, "the string \"x\"")},
+             {{{"mtu", 10}}, 7, "failed to load netconf: mtu: invalid MTU 10"},
+             {{{"ipMasq", 1}}, 6, wrong("ipMasq", kBoolean, "the number 1")},
+             {{{"ipMasqBackend", "x"}}, 7, "failed to load netconf: unknown ipmasq backend \"x\""},
+             {json::object(), 7, "no plugin name provided"},
+             {{{"ipam", {{"type", ""}}}}, 7, "no plugin name provided"}});
+}
+
+TEST_CASE("macvlan refuses wrong types and values by key") {
+  check_all(
+      "macvlan",
+      {{{{"master", true}}, 6, wrong("master", "a string", "the boolean true")},
+       {{{"master", "a b"}}, 7, "failed to load netconf: master: \"a b\" cannot be the name"},
+       {{{"mode", "loop"}}, 7, "failed to load netconf: unknown macvlan mode: \"loop\""},
+       {{{"mode", 1}}, 6, wrong("mode", "a string", "the number 1")},
+       {{{"mtu", -5}}, 6, wrong("mtu", kUnsigned, "the number -5")},
+       {{{"mac", "02:00"}}, 6, wrong("mac", "a MAC address", "the string \"02:00\"")},
+       {{{"linkInContainer", "no"}}, 6, wrong("linkInContainer", kBoolean, "the string \"no\"")},
+       {{{"bcqueuelen", 4294967296}}, 6, wrong("bcqueuelen", kUnsigned, "the number 4294967296")}});
+}
+
+TEST_CASE("shared keys are refused by path whatever the plugin") {
+  for (const char* type : {"bridge", "ptp", "macvlan", "loopback", "host-local", "static"}) {
+    check_all(type,
+              {{{{"ipam", "host-local"}}, 6, "ipam: expected an object, got the string"},
+               {{{"ipam", {{"type", 3}}}}, 6, "ipam.type: expected a string, got the number 3"},
+               {{{"dns", json::array()}}, 6, "dns: expected an object, got an array"},
+               {{{"dns", {{"nameservers", "x"}}}}, 6, "dns.nameservers: expected an array"},
+               {{{"capabilities", {{"mac", 1}}}}, 6, "capabilities.mac: expected true or false"},
+               {{{"prevResult", 1}}, 6, "prevResult: expected an object, got the number 1"},
+               {{{"prevResult", {{"cniVersion", "0.4.0"}}}},
+                6,
+                "could not parse prevResult: result type supports [1.0.0 1.1.0] but unmarshalled "
+                "CNIVersion is \"0.4.0\""}});
+  }
+}
+
+TEST_CASE("CNI_ARGS are parsed strictly") {
+  const auto msg = [](const std::string& args) {
+    const PluginRun run = add({{"type", "bridge"}}, args);
+    CHECK(run.code() == 4);
+    return run.msg();
+  };
+  CHECK(msg("A") == "failed to load netconf: ARGS: invalid pair \"A\"");
+  CHECK(msg("MAC=02:00:00:00:00:01;") == "failed to load netconf: ARGS: invalid pair \"\"");
+  CHECK(msg("A=b=c") == "failed to load netconf: ARGS: invalid pair \"A=b=c\"");
+  CHECK(msg("K8S_POD_NAME=x") == "failed to load netconf: ARGS: unknown args [\"K8S_POD_NAME=x\"]");
+  CHECK(msg("IgnoreUnknown=maybe")
+            .starts_with("failed to load netconf: ARGS: error parsing value of pair"));
+  CHECK(msg("IgnoreUnknown=1;MAC=x") ==
+        "failed to load netconf: CNI_ARGS: MAC is not a MAC address: \"x\"");
+}

@@ -124,8 +124,10 @@ TEST_CASE("the kernel's errno and words reach the caller", "[netns]") {
   const Error taken = error_of([&] { add_veth(socket, {.name = "a0", .peer_name = "a2"}); });
   CHECK(taken.sys_errno == EEXIST);
   CHECK(taken.msg == "add veth pair a0 and a2: file exists");
-  const Error bad_mtu =
-      error_of([&] { add_veth(socket, {.name = "b0", .mtu = 9'000'000, .peer_name = "b1"}); });
+  LinkChange change;
+  change.mtu = 9'000'000;
+  const LinkIndex a0 = get_link(socket, "a0").index;
+  const Error bad_mtu = error_of([&] { change_link(socket, a0, change, "set mtu"); });
   CHECK(bad_mtu.sys_errno == EINVAL);
   CHECK(bad_mtu.details.find("mtu greater than device maximum") != std::string::npos);
 }

@@ -27,6 +27,12 @@ json port_of(const json& result) {
   return *port;
 }
 
+// The operational state follows the flags a little later.
+bool has_flag(const std::string& netns, const std::string& link, const std::string& flag) {
+  const json flags = find_link_json(netns, link).value().at("flags");
+  return std::find(flags.begin(), flags.end(), flag) != flags.end();
+}
+
 }  // namespace
 
 TEST_CASE("bridge connects a container at every version and leaves nothing after DEL", "[netns]") {
@@ -125,7 +131,7 @@ TEST_CASE("bridge without ipam only connects", "[netns]") {
   const json result = node.add(config);
   CHECK_FALSE(result.contains("ips"));
   CHECK(addresses_on("c1", "eth0").empty());
-  CHECK(find_link_json("c1", "eth0")->at("operstate") == "UP");
+  CHECK(has_flag("c1", "eth0", "LOWER_UP"));
   node.check(config, result);
   node.del(config);
   CHECK_FALSE(find_link_json("c1", "eth0"));
@@ -135,7 +141,7 @@ TEST_CASE("bridge leaves the container's end down if asked to", "[netns]") {
   PluginNode node;
   node.spaces.container("c1");
   (void)node.add({{"type", "bridge"}, {"disableContainerInterface", true}});
-  CHECK(find_link_json("c1", "eth0")->at("operstate") == "DOWN");
+  CHECK_FALSE(has_flag("c1", "eth0", "UP"));
 }
 
 TEST_CASE("bridge keeps its MAC address whatever ports come and go", "[netns]") {
@@ -159,8 +165,7 @@ TEST_CASE("bridge uses an existing bridge as it is", "[netns]") {
   node.spaces.container("c1");
   (void)ip({"link", "add", "cni0", "mtu", "1300", "type", "bridge"});
   const json result = node.add(layer3({{"isGateway", true}, {"mtu", 1400}}));
-  const json flags = find_link_json("", "cni0")->at("flags");
-  CHECK(std::find(flags.begin(), flags.end(), "UP") != flags.end());
+  CHECK(has_flag("", "cni0", "UP"));
   CHECK(result.at("interfaces")[0].at("mac") == find_link_json("", "cni0")->at("address"));
   CHECK(sysctl("", "net/ipv6/conf/cni0/accept_ra") == "0");
 }

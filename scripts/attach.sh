@@ -52,7 +52,10 @@ detach() { with_lock detach_locked "$@"; }
 detach_locked() {
   local status=0 note name
   note_bridges
-  "$project/scripts/exec-plugins.sh" del "$@" || status=$?
+  # Without notes nothing is attached: it did not come to that, or add took it back.
+  if [[ -e ${CNI_RESULTS:-/run/cni-exec-plugins}/$1 ]]; then
+    "$project/scripts/exec-plugins.sh" del "$@" || status=$?
+  fi
   for note in "$made_bridges"/*; do
     [[ -f $note ]] || continue
     name=$(basename "$note")

@@ -65,4 +65,9 @@ stop_on_signals
 
 ip netns add "$namespace"
 attach "$container_id" "/run/netns/$namespace"
-run_interruptibly ip netns exec "$namespace" "$@"
+# `ip netns exec` shows the command the namespace's own /sys, but needs a root that is a mount point, which it is not in a chroot.
+if mountpoint -q /; then
+  run_interruptibly ip netns exec "$namespace" "$@"
+else
+  run_interruptibly nsenter "--net=/run/netns/$namespace" "$@"
+fi

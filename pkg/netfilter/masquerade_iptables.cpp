@@ -232,7 +232,7 @@ std::string chain_in(const std::string& line) {
   for (const std::string_view before : {"-A ", " -j "}) {
     const std::size_t start = line.find(cat(before, kChainPrefix));
     if (start == std::string::npos) continue;
-    const std::string name = line.substr(start + before.size(), kChainLength);
+    std::string name = line.substr(start + before.size(), kChainLength);
     if (is_masquerade_chain(name)) return name;
   }
   return {};

@@ -16,7 +16,7 @@ function(cni_plugin path)
   endforeach()
 
   add_library(cni_plugin_${symbol} STATIC ${sources})
-  target_link_libraries(cni_plugin_${symbol} PUBLIC cni::skel cni::delegate ${arg_DEPENDS} PRIVATE cni_options)
+  target_link_libraries(cni_plugin_${symbol} PUBLIC cni::attachment cni::delegate cni::skel ${arg_DEPENDS} PRIVATE cni_options)
   set_property(GLOBAL APPEND PROPERTY CNI_PLUGINS ${path})
   set_property(GLOBAL PROPERTY CNI_PLUGIN_SYMBOL_${path} ${symbol})
 

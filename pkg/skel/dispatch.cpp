@@ -17,8 +17,8 @@
 namespace cni::skel {
 namespace {
 
-constexpr std::array kCommands = {Command::kAdd,    Command::kDel, Command::kCheck,
-                                  Command::kGc,     Command::kStatus, Command::kVersion};
+constexpr std::array kCommands = {Command::kAdd, Command::kDel,    Command::kCheck,
+                                  Command::kGc,  Command::kStatus, Command::kVersion};
 
 std::optional<Command> parse_command(std::string_view text) {
   for (const Command command : kCommands) {
@@ -27,7 +27,8 @@ std::optional<Command> parse_command(std::string_view text) {
   return std::nullopt;
 }
 
-// Which commands demand a variable. Variables stand in the order in which they are examined and reported.
+// Which commands demand a variable. Variables stand in the order in which they are examined and
+// reported.
 struct Variable {
   std::string_view name;
   std::string Request::*value;
@@ -96,9 +97,9 @@ void check_allows(const Plugin& plugin, const Request& request, Version first,
   if (*configured < first) {
     throw Error(Code::kIncompatibleVersion, cat("config version does not allow ", verb));
   }
-  const bool reached = std::any_of(
-      plugin.versions.begin(), plugin.versions.end(),
-      [&](std::string_view text) { return *Version::parse(text) >= *configured; });
+  const bool reached =
+      std::any_of(plugin.versions.begin(), plugin.versions.end(),
+                  [&](std::string_view text) { return *Version::parse(text) >= *configured; });
   if (!reached) {
     throw Error(Code::kIncompatibleVersion, cat("plugin version does not allow ", verb));
   }
@@ -121,7 +122,8 @@ void check_version(const Plugin& plugin, const Request& request) {
   check_supported(plugin, request);
 }
 
-// ADD and DEL have to act on another namespace than the plugin's own, or they would take the host's interfaces apart.
+// ADD and DEL have to act on another namespace than the plugin's own, or they would take the host's
+// interfaces apart.
 void check_netns(const Request& request) {
   if (request.netns_override || request.netns.empty()) return;
   std::optional<ns::Netns> container;
@@ -131,8 +133,7 @@ void check_netns(const Request& request) {
     return;  // what cannot be opened is not ours; the plugin says what it makes of it
   }
   if (!container || !container->is_same(ns::Netns::current())) return;
-  throw Error(Code::kInvalidNetns,
-              "plugin's netns and netns from CNI_NETNS should not be the same",
+  throw Error(Code::kInvalidNetns, "plugin's netns and netns from CNI_NETNS should not be the same",
               cat("CNI_NETNS is ", request.netns));
 }
 

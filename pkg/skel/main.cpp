@@ -14,8 +14,8 @@
 namespace cni::skel {
 namespace {
 
-// A runtime's time-out usually starts with SIGTERM. Acting on it between two steps would leave half an attachment; the call
-// takes milliseconds, so it is finished first.
+// A runtime's time-out usually starts with SIGTERM. Acting on it between two steps would leave half
+// an attachment; the call takes milliseconds, so it is finished first.
 void hold_signals() {
   sigset_t set;
   (void)sigemptyset(&set);
@@ -25,7 +25,8 @@ void hold_signals() {
   (void)signal(SIGPIPE, SIG_IGN);
 }
 
-// Descriptors 0 to 2 that the runtime closed would be handed out to sockets, and our output would go there.
+// Descriptors 0 to 2 that the runtime closed would be handed out to sockets, and our output would
+// go there.
 void occupy_standard_descriptors() {
   for (int fd = 0; fd <= 2; ++fd) {
     if (::fcntl(fd, F_GETFD) != -1) continue;
@@ -47,7 +48,8 @@ int plugin_main(const Plugin& plugin, int argc, char** argv) {
   hold_signals();
   close_on_exec_inherited();
   (void)::umask(0077);
-  // One heap is enough for threads of which one at a time does anything; another costs several system calls each.
+  // One heap is enough for threads of which one at a time does anything; another costs several
+  // system calls each.
   (void)::mallopt(M_ARENA_MAX, 1);
   return run(plugin, process_io());
 }

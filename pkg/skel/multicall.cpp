@@ -19,7 +19,8 @@ const Plugin* find_plugin(std::string_view name) {
 }
 
 int usage() {
-  (void)std::fputs("usage: cni-plugins PLUGIN, or a link of a plugin's name to this file\nplugins:", stderr);
+  (void)std::fputs("usage: cni-plugins PLUGIN, or a link of a plugin's name to this file\nplugins:",
+                   stderr);
   for (const Plugin* plugin : all_plugins()) {
     (void)std::fprintf(stderr, " %.*s", static_cast<int>(plugin->name.size()), plugin->name.data());
   }

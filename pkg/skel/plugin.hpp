@@ -13,7 +13,8 @@ namespace cni::skel {
 
 struct Plugin {
   std::string_view name;
-  // Throws Error on failure; what it pushed on undo is then rolled back. Committed once the result is on stdout.
+  // Throws Error on failure; what it pushed on undo is then rolled back. Committed once the result
+  // is on stdout.
   Result (*add)(const Request& request, os::Undo& undo) = nullptr;
   // Succeeds for whatever is already gone; goes on after a failure and throws one error at the end.
   void (*del)(const Request& request) = nullptr;
@@ -21,7 +22,8 @@ struct Plugin {
   // Null: success without output, as for every verb below.
   void (*status)(const Request& request) = nullptr;
   void (*gc)(const Request& request) = nullptr;
-  // For executables that are more than a plugin (`dhcp daemon`): called if there are arguments; the exit status.
+  // For executables that are more than a plugin (`dhcp daemon`): called if there are arguments; the
+  // exit status.
   int (*command)(int argc, char** argv) = nullptr;
   std::span<const std::string_view> versions = kAllVersions;
 };

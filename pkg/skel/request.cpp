@@ -22,13 +22,13 @@ bool is_identifier(std::string_view text) {
   });
 }
 
-// White space as Unicode has it, in UTF-8: the ASCII ones, U+0085, U+00A0, U+1680, U+2000 to U+200A, U+2028, U+2029, U+202F,
-// U+205F and U+3000.
+// White space as Unicode has it, in UTF-8: the ASCII ones, U+0085, U+00A0, U+1680, U+2000 to
+// U+200A, U+2028, U+2029, U+202F, U+205F and U+3000.
 bool has_white_space(std::string_view text) {
-  static constexpr std::string_view kWide[] = {
-      "\u0085", "\u00a0", "\u1680", "\u2000", "\u2001", "\u2002", "\u2003",
-      "\u2004", "\u2005", "\u2006", "\u2007", "\u2008", "\u2009", "\u200a",
-      "\u2028", "\u2029", "\u202f", "\u205f", "\u3000"};
+  static constexpr std::string_view kWide[] = {"\u0085", "\u00a0", "\u1680", "\u2000", "\u2001",
+                                               "\u2002", "\u2003", "\u2004", "\u2005", "\u2006",
+                                               "\u2007", "\u2008", "\u2009", "\u200a", "\u2028",
+                                               "\u2029", "\u202f", "\u205f", "\u3000"};
   if (text.find_first_of(" \t\n\v\f\r") != std::string_view::npos) return true;
   return std::any_of(std::begin(kWide), std::end(kWide), [text](std::string_view space) {
     return text.find(space) != std::string_view::npos;
@@ -101,8 +101,8 @@ Io process_io() {
 std::string environment_value(const std::vector<std::string>& environment, std::string_view name) {
   for (auto entry = environment.rbegin(); entry != environment.rend(); ++entry) {
     const std::string_view text = *entry;
-    const bool matches =
-        text.size() > name.size() && text[name.size()] == '=' && text.substr(0, name.size()) == name;
+    const bool matches = text.size() > name.size() && text[name.size()] == '=' &&
+                         text.substr(0, name.size()) == name;
     if (matches) return std::string(text.substr(name.size() + 1));
   }
   return {};
@@ -123,8 +123,9 @@ void parse_args(std::string_view args, const std::vector<ArgsKey>& known) {
       ignore_unknown = *value;
       continue;
     }
-    const auto key = std::find_if(known.begin(), known.end(),
-                                  [&](const ArgsKey& candidate) { return candidate.name == pair.key; });
+    const auto key = std::find_if(known.begin(), known.end(), [&](const ArgsKey& candidate) {
+      return candidate.name == pair.key;
+    });
     if (key == known.end()) {
       unknown += cat(unknown.empty() ? "" : " ", quote(pair.text));
     } else {
@@ -134,6 +135,15 @@ void parse_args(std::string_view args, const std::vector<ArgsKey>& known) {
   if (ignore_unknown || unknown.empty()) return;
   throw Error(Code::kInvalidEnvironment, cat("ARGS: unknown args [", unknown, "]"),
               "add IgnoreUnknown=1 to CNI_ARGS if they are meant for another plugin");
+}
+
+std::optional<Mac> mac_argument(std::string_view args) {
+  std::string text;
+  parse_args(args, {{"MAC", &text}});
+  if (text.empty()) return std::nullopt;
+  auto mac = Mac::parse(text);
+  if (mac) return mac;
+  throw Error(Code::kInvalidEnvironment, cat("CNI_ARGS: MAC is not a MAC address: ", quote(text)));
 }
 
 void check_container_id(std::string_view id) {

@@ -1,4 +1,5 @@
-// What a runtime asks of a plugin: read from the environment and stdin, validated as a whole before anything acts on it.
+// What a runtime asks of a plugin: read from the environment and stdin, validated as a whole before
+// anything acts on it.
 #pragma once
 
 #include <functional>
@@ -15,13 +16,14 @@ namespace cni::skel {
 enum class Command { kAdd, kDel, kCheck, kGc, kStatus, kVersion };
 std::string_view to_string(Command command);
 
-// Where a call comes from and goes to. Tests and the multi-call executable fill it; plugin code never touches the process's own.
+// Where a call comes from and goes to. Tests and the multi-call executable fill it; plugin code
+// never touches the process's own.
 struct Io {
   std::vector<std::string> environment;  // "NAME=value"; the last of equal names counts
   int in = 0;
   int out = 1;
   int err = 2;
-  os::Undo::Observer on_undo_push;    // called after each undo step was pushed
+  os::Undo::Observer on_undo_push;     // called after each undo step was pushed
   std::function<void()> before_print;  // called before the result is written
 };
 // The process's environment and descriptors 0, 1 and 2.
@@ -32,10 +34,10 @@ std::string environment_value(const std::vector<std::string>& environment, std::
 struct Request {
   Command command = Command::kAdd;
   std::string container_id;
-  std::string netns;   // path as given; may be empty for DEL
+  std::string netns;  // path as given; may be empty for DEL
   std::string ifname;
-  std::string args;    // CNI_ARGS
-  std::string path;    // CNI_PATH
+  std::string args;  // CNI_ARGS
+  std::string path;  // CNI_PATH
   bool netns_override = false;
   std::string stdin_data;
   std::vector<std::string> environment;  // what delegates inherit
@@ -43,13 +45,17 @@ struct Request {
   NetConf config;
 };
 
-// CNI_ARGS with the keys that a plugin knows. Throws "ARGS: ..." for malformed pairs, and for unknown keys unless
-// IgnoreUnknown is true anywhere in the text. Later duplicates win.
+// CNI_ARGS with the keys that a plugin knows. Throws "ARGS: ..." for malformed pairs, and for
+// unknown keys unless IgnoreUnknown is true anywhere in the text. Later duplicates win.
 struct ArgsKey {
   std::string_view name;
   std::string* value;
 };
 void parse_args(std::string_view args, const std::vector<ArgsKey>& known);
+
+// The MAC address given as MAC in CNI_ARGS; absent if there is none. Throws as parse_args does, and
+// for anything but a MAC address.
+std::optional<Mac> mac_argument(std::string_view args);
 
 // Validation of names, with the messages that the field knows.
 void check_container_id(std::string_view id);

@@ -4,6 +4,8 @@
 
 #include <chrono>
 
+#include "pkg/attachment/interface.hpp"
+#include "pkg/attachment/veth.hpp"
 #include "pkg/delegate/ipam.hpp"
 #include "pkg/netfilter/mac_spoof_check.hpp"
 #include "pkg/netfilter/masquerade.hpp"
@@ -23,12 +25,6 @@ namespace {
 constexpr int kContainerInterface = 2;
 // As long as the reference waits in all; the kernel needs well under a millisecond.
 constexpr std::chrono::milliseconds kPortDeadline{2550};
-
-netlink::VethOwner owner_of(const skel::Request& request) {
-  return {.network = request.config.name,
-          .container_id = request.container_id,
-          .ifname = request.ifname};
-}
 
 void create_bridge(netlink::Socket& host, const Config& config) {
   // The MAC address is set so that it never follows the ports: containers remember it as their
@@ -68,24 +64,10 @@ netlink::Link ensure_bridge(netlink::Socket& host, const Config& config) {
   return bridge;
 }
 
-netlink::ContainerVeth add_veth(const skel::Request& request, const Config& config,
-                                netlink::Socket& host, netlink::Socket& container, os::Undo& undo) {
-  const auto remove = [path = request.netns, ifname = request.ifname] {
-    const auto netns = ns::Netns::find(path);
-    if (!netns) return;
-    netlink::Socket socket = netlink::Socket::open_in(*netns);
-    (void)netlink::remove_link(socket, ifname);
-  };
-  return netlink::add_container_veth(
-      host, ns::Netns::current(), container,
-      {.owner = owner_of(request), .mac = config.mac, .mtu = config.mtu},
-      [&] { undo.push(cat("delete link ", request.ifname), remove); });
-}
-
 void attach_port(const skel::Request& request, const Config& config, netlink::Socket& host,
                  const netlink::Link& host_veth, const netlink::Link& bridge) {
   context(cat("failed to connect ", quote(host_veth.name), " to bridge ", bridge.name), [&] {
-    netlink::attach_host_veth(host, host_veth, owner_of(request), bridge.index);
+    netlink::attach_host_veth(host, host_veth, attachment::veth_owner(request), bridge.index);
     // A new port has both off.
     if (!config.hairpin_mode && !config.port_isolation) return;
     netlink::set_bridge_port_flags(
@@ -100,20 +82,6 @@ netfilter::SpoofCheckSpec spoof_check_of(const skel::Request& request, std::stri
           .ifname = request.ifname,
           .host_veth = std::move(host_veth),
           .mac = std::move(mac)};
-}
-
-netfilter::MasqueradeSpec masquerade_of(const skel::Request& request, std::string backend,
-                                        const Result* result) {
-  netfilter::MasqueradeSpec spec{
-      .network = request.config.name,
-      .container_id = request.container_id,
-      .ifname = request.ifname,
-      .addresses = {},
-      .backend = std::move(backend),
-      .search_path = skel::environment_value(request.environment, "PATH")};
-  if (result == nullptr) return spec;
-  for (const IpConfig& ip : result->ips) spec.addresses.push_back(ip.address);
-  return spec;
 }
 
 delegate::InterfaceSetup interface_setup(const Config& config) {
@@ -139,15 +107,13 @@ void configure_layer3(const skel::Request& request, const Config& config, const 
                       netlink::Socket& host, netlink::Socket& container,
                       const netlink::Link& bridge, const netlink::Link& container_link,
                       Result& result, os::Undo& undo) {
-  Result assigned = delegate::ipam_add(request, undo);
-  result.ips = std::move(assigned.ips);
-  result.routes = std::move(assigned.routes);
-  result.dns = std::move(assigned.dns);
-  complete_addresses(config, kContainerInterface, result);
+  attachment::take_assigned(delegate::ipam_add(request, undo), kContainerInterface, result);
+  complete_gateways(config, result);
   delegate::configure_interface(netns, container, container_link, result, interface_setup(config));
   if (config.is_gateway) ensure_gateways(host, bridge, config, result);
   if (config.ip_masq) {
-    netfilter::add_masquerade(masquerade_of(request, config.ip_masq_backend, &result), undo);
+    netfilter::add_masquerade(attachment::masquerade_spec(request, config.ip_masq_backend, &result),
+                              undo);
   }
 }
 
@@ -167,7 +133,8 @@ Result add(const skel::Request& request, os::Undo& undo) {
   netlink::Socket container = netlink::Socket::open_in(netns);
 
   netlink::Link bridge = ensure_bridge(host, config);
-  const netlink::ContainerVeth veth = add_veth(request, config, host, container, undo);
+  const netlink::ContainerVeth veth =
+      attachment::add_veth(request, config.mac, config.mtu, host, container, undo);
   attach_port(request, config, host, veth.host, bridge);
   if (config.mac_spoof_check) {
     netfilter::add_mac_spoof_check(spoof_check_of(request, veth.host.name, veth.container.mac),
@@ -190,23 +157,11 @@ Result add(const skel::Request& request, os::Undo& undo) {
   return result;
 }
 
-void remove_veth(const skel::Request& request) {
-  if (const auto netns = ns::Netns::find(request.netns)) {
-    netlink::Socket container = netlink::Socket::open_in(*netns);
-    if (netlink::remove_link(container, request.ifname)) return;
-  }
-  // The namespace is gone or unknown: the kernel may take its time with the pair, or has lost
-  // nothing yet.
-  netlink::Socket host = netlink::Socket::open();
-  (void)netlink::remove_host_veth(host, owner_of(request));
-}
-
 void del(const skel::Request& request) {
-  const Result* prev_result = request.config.prev_result ? &*request.config.prev_result : nullptr;
   ErrorList errors;
-  errors.run([&] { netfilter::remove_masquerade(masquerade_of(request, {}, prev_result)); });
+  errors.run([&] { attachment::remove_masquerade(request); });
   errors.run([&] { netfilter::remove_mac_spoof_check(spoof_check_of(request, {}, {})); });
-  errors.run([&] { remove_veth(request); });
+  errors.run([&] { attachment::remove_veth(request); });
   errors.run([&] { delegate::ipam_del(request); });
   errors.throw_if_any();
 }
@@ -225,23 +180,6 @@ void check_bridge(const netlink::Link& bridge, const Config& config, const Resul
   if (config.promisc_mode && bridge.promiscuity == 0) {
     throw Error(Code::kCheckFailed, cat("Bridge ", bridge.name, " is not promiscuous"));
   }
-}
-
-netlink::Link check_container_link(netlink::Socket& container, const Interface& expected) {
-  const auto link = netlink::find_link(container, expected.name);
-  if (!link) {
-    throw Error(Code::kCheckFailed,
-                cat("Container Interface name in prevResult: ", expected.name, " not found"));
-  }
-  if (link->kind != "veth") {
-    throw Error(Code::kCheckFailed,
-                cat("Error: Container interface ", link->name, " not of type veth"));
-  }
-  if (!expected.mac.empty() && expected.mac != link->mac.to_string()) {
-    throw Error(Code::kCheckFailed, cat("Interface ", link->name, " Mac ", link->mac.to_string(),
-                                        " doesn't match container mac: ", expected.mac));
-  }
-  return *link;
 }
 
 netlink::Link check_port(netlink::Socket& host, const netlink::Link& bridge, const Config& config,
@@ -273,7 +211,7 @@ void check(const skel::Request& request) {
   netlink::Socket container = netlink::Socket::open_in(ns::Netns::open(request.netns));
   const netlink::Link bridge = netlink::get_link(host, config.bridge);
   check_bridge(bridge, config, result);
-  const netlink::Link container_link = check_container_link(container, expected);
+  const netlink::Link container_link = attachment::check_link(container, expected, "veth");
   const netlink::Link port = check_port(host, bridge, config, container_link);
   if (config.mac_spoof_check) {
     netfilter::check_mac_spoof_check(spoof_check_of(request, port.name, container_link.mac));
@@ -283,7 +221,8 @@ void check(const skel::Request& request) {
   delegate::check_routes(container, container_link, result);
   if (config.is_gateway) check_gateways(host, bridge, result);
   if (config.ip_masq) {
-    netfilter::check_masquerade(masquerade_of(request, config.ip_masq_backend, &result));
+    netfilter::check_masquerade(
+        attachment::masquerade_spec(request, config.ip_masq_backend, &result));
   }
 }
 
@@ -300,24 +239,18 @@ void status(const skel::Request& request) {
                 cat(quote(config.bridge), " already exists but is not a bridge"));
   }
   if (config.ip_masq) {
-    netfilter::probe_masquerade(config.ip_masq_backend,
-                                skel::environment_value(request.environment, "PATH"));
+    attachment::probe_masquerade(request, config.ip_masq_backend);
   }
   delegate::ipam_status(request);
 }
 
 void gc(const skel::Request& request) {
-  const std::string& network = request.config.name;
-  const std::vector<Attachment>& valid = request.config.valid_attachments;
   ErrorList errors;
+  errors.run([&] { attachment::gc_masquerade(request); });
   errors.run([&] {
-    netfilter::gc_masquerade(network, valid, skel::environment_value(request.environment, "PATH"));
+    netfilter::gc_mac_spoof_check(request.config.name, request.config.valid_attachments);
   });
-  errors.run([&] { netfilter::gc_mac_spoof_check(network, valid); });
-  errors.run([&] {
-    netlink::Socket host = netlink::Socket::open();
-    netlink::remove_stale_host_veths(host, network, valid);
-  });
+  errors.run([&] { attachment::gc_veths(request); });
   errors.run([&] { delegate::ipam_gc(request); });
   errors.throw_if_any();
 }

@@ -33,16 +33,7 @@ void refuse_vlans(const Reader& in) {
 // Lowest precedence first: CNI_ARGS MAC, args.cni.mac, runtimeConfig.mac.
 Mac requested_mac(const skel::Request& request, const Reader& in) {
   Mac mac;
-  std::string text;
-  skel::parse_args(request.args, {{"MAC", &text}});
-  if (!text.empty()) {
-    const auto parsed = Mac::parse(text);
-    if (!parsed) {
-      throw Error(Code::kInvalidEnvironment,
-                  cat("CNI_ARGS: MAC is not a MAC address: ", quote(text)));
-    }
-    mac = *parsed;
-  }
+  if (const auto argument = skel::mac_argument(request.args)) mac = *argument;
   if (const auto args = in.object("args")) {
     if (const auto cni = args->object("cni")) cni->optional("mac", mac);
   }

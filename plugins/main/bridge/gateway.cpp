@@ -4,8 +4,8 @@
 #include <cerrno>
 #include <vector>
 
+#include "pkg/attachment/interface.hpp"
 #include "pkg/netlink/addr.hpp"
-#include "pkg/os/sysctl.hpp"
 #include "pkg/types/error.hpp"
 
 namespace cni::bridge {
@@ -70,22 +70,10 @@ void ensure_address(netlink::Socket& host, const netlink::Link& bridge, const Pr
   netlink::change_link(host, bridge.index, pin, cat("pin the MAC address of ", bridge.name));
 }
 
-void enable_forwarding(const std::vector<Prefix>& gateways) {
-  const auto has = [&](bool ipv4) {
-    return std::any_of(gateways.begin(), gateways.end(),
-                       [&](const Prefix& gateway) { return gateway.address.is_ipv4() == ipv4; });
-  };
-  context("failed to enable forwarding", [&] {
-    if (has(true)) os::write_sysctl({"net", "ipv4", "ip_forward"}, "1");
-    if (has(false)) os::write_sysctl({"net", "ipv6", "conf", "all", "forwarding"}, "1");
-  });
-}
-
 }  // namespace
 
-void complete_addresses(const Config& config, int container_interface, Result& result) {
+void complete_gateways(const Config& config, Result& result) {
   for (IpConfig& ip : result.ips) {
-    ip.interface = container_interface;
     if (!ip.gateway && config.is_gateway) ip.gateway = ip.address.network().address.next();
     if (config.is_default_gateway && ip.gateway) add_default_route(*ip.gateway, result);
   }
@@ -104,7 +92,9 @@ void ensure_gateways(netlink::Socket& host, const netlink::Link& bridge, const C
     make_room(host, bridge, config, present, gateways, wanted);
     ensure_address(host, bridge, wanted);
   }
-  enable_forwarding(gateways);
+  std::vector<Ip> addresses;
+  for (const Prefix& gateway : gateways) addresses.push_back(gateway.address);
+  attachment::enable_forwarding(addresses);
 }
 
 void check_gateways(netlink::Socket& host, const netlink::Link& bridge, const Result& expected) {

@@ -8,10 +8,9 @@
 
 namespace cni::bridge {
 
-// Fills in what the result's addresses lack as addresses behind a bridge: the interface, with
-// isGateway a gateway (the first address of the subnet), with isDefaultGateway a default route per
-// family.
-void complete_addresses(const Config& config, int container_interface, Result& result);
+// Fills in the gateways that the result lacks: with isGateway the first address of each subnet,
+// with isDefaultGateway also a default route for each family.
+void complete_gateways(const Config& config, Result& result);
 
 // Puts each gateway address on the bridge and enables forwarding for its family. Shared by all
 // containers of the bridge: ensured, never undone.

@@ -18,16 +18,7 @@ constexpr std::array kModes = {Choice<MacvlanMode>{"bridge", MacvlanMode::kBridg
 Mac requested_mac(const skel::Request& request, const Reader& in) {
   Mac mac;
   in.optional("mac", mac);
-  std::string text;
-  skel::parse_args(request.args, {{"MAC", &text}});
-  if (!text.empty()) {
-    const auto parsed = Mac::parse(text);
-    if (!parsed) {
-      throw Error(Code::kInvalidEnvironment,
-                  cat("CNI_ARGS: MAC is not a MAC address: ", quote(text)));
-    }
-    mac = *parsed;
-  }
+  if (const auto argument = skel::mac_argument(request.args)) mac = *argument;
   if (const auto runtime = in.object("runtimeConfig")) runtime->optional("mac", mac);
   return mac;
 }

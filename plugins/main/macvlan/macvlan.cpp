@@ -2,6 +2,7 @@
 
 #include <cerrno>
 
+#include "pkg/attachment/interface.hpp"
 #include "pkg/delegate/ipam.hpp"
 #include "pkg/netlink/link.hpp"
 #include "pkg/netlink/neigh.hpp"
@@ -78,23 +79,14 @@ netlink::Link add_link(const skel::Request& request, const Config& config, const
           .bc_queue_len = config.bc_queue_len,
           .netns_fd = config.link_in_container ? -1 : netns.fd()},
          master);
-  undo.push(cat("delete link ", request.ifname), [path = request.netns, name = request.ifname] {
-    const auto again = ns::Netns::find(path);
-    if (!again) return;
-    netlink::Socket socket = netlink::Socket::open_in(*again);
-    (void)netlink::remove_link(socket, name);
-  });
+  attachment::push_link_removal(request, undo);
   return netlink::get_link(container, request.ifname);
 }
 
 void configure_layer3(const skel::Request& request, const ns::Netns& netns,
                       netlink::Socket& container, const netlink::Link& link, Result& result,
                       os::Undo& undo) {
-  Result assigned = delegate::ipam_add(request, undo);
-  result.ips = std::move(assigned.ips);
-  result.routes = std::move(assigned.routes);
-  result.dns = std::move(assigned.dns);
-  for (IpConfig& ip : result.ips) ip.interface = 0;
+  attachment::take_assigned(delegate::ipam_add(request, undo), 0, result);
   // Others on the wire may have the address, so its detection runs as the kernel has it.
   delegate::configure_interface(netns, container, link, result,
                                 {.dad = netlink::Dad::kKernelDefault, .notify_neighbours = true});
@@ -119,42 +111,24 @@ Result add(const skel::Request& request, os::Undo& undo) {
   return result;
 }
 
-void remove_link(const skel::Request& request) {
-  const auto netns = ns::Netns::find(request.netns);
-  if (!netns) return;  // the kernel deletes a macvlan with its namespace
-  netlink::Socket container = netlink::Socket::open_in(*netns);
-  (void)netlink::remove_link(container, request.ifname);
-}
-
 void del(const skel::Request& request) {
   ErrorList errors;
-  errors.run([&] { remove_link(request); });
+  // Without the namespace there is nothing to do: the kernel deletes a macvlan with it.
+  errors.run([&] { (void)attachment::remove_link(request); });
   errors.run([&] { delegate::ipam_del(request); });
   errors.throw_if_any();
 }
 
 netlink::Link check_link(netlink::Socket& container, const Config& config,
                          const Interface& expected) {
-  const auto link = netlink::find_link(container, expected.name);
-  if (!link) {
-    throw Error(Code::kCheckFailed,
-                cat("Container Interface name in prevResult: ", expected.name, " not found"));
-  }
-  if (link->kind != "macvlan") {
-    throw Error(Code::kCheckFailed,
-                cat("Error: Container interface ", link->name, " not of type macvlan"));
-  }
-  if (link->macvlan_mode != config.mode) {
+  netlink::Link link = attachment::check_link(container, expected, "macvlan");
+  if (link.macvlan_mode != config.mode) {
     throw Error(Code::kCheckFailed,
                 cat("container macvlan mode ",
-                    to_string(link->macvlan_mode.value_or(netlink::MacvlanMode::kBridge)),
+                    to_string(link.macvlan_mode.value_or(netlink::MacvlanMode::kBridge)),
                     " does not match expected value: ", to_string(config.mode)));
   }
-  if (!expected.mac.empty() && expected.mac != link->mac.to_string()) {
-    throw Error(Code::kCheckFailed, cat("Interface ", link->name, " Mac ", link->mac.to_string(),
-                                        " doesn't match container mac: ", expected.mac));
-  }
-  return *link;
+  return link;
 }
 
 void check(const skel::Request& request) {

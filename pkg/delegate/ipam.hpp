@@ -15,8 +15,9 @@
 
 namespace cni::delegate {
 
-// ADD of the configuration's ipam.type; pushes the release of the addresses. If the delegate itself fails, it gets a DEL before
-// the error goes on (SPEC.md, delegated ADD). Throws `IPAM plugin returned missing IP config` for a result without addresses.
+// ADD of the configuration's ipam.type; pushes the release of the addresses. If the delegate itself
+// fails, it gets a DEL before the error goes on (SPEC.md, delegated ADD). Throws `IPAM plugin
+// returned missing IP config` for a result without addresses.
 Result ipam_add(const skel::Request& request, os::Undo& undo);
 // Each runs the verb of ipam.type; they do nothing if there is no ipam.type.
 void ipam_del(const skel::Request& request);
@@ -26,22 +27,26 @@ void ipam_gc(const skel::Request& request);
 
 struct InterfaceSetup {
   netlink::Dad dad = netlink::Dad::kKernelDefault;
-  bool notify_neighbours = false;  // arp_notify and, with an IPv6 address, ndisc_notify = 1; failure ignored
+  bool notify_neighbours =
+      false;  // arp_notify and, with an IPv6 address, ndisc_notify = 1; failure ignored
   enum class AcceptDad { kUnchanged, kOff, kOn } accept_dad = AcceptDad::kUnchanged;
 };
 
-// Puts the result's addresses for the interface on it, sets it up, adds the routes, and waits for duplicate address detection
-// where it runs on a link that is up. The interface's whole configuration goes with the link: there is nothing to undo.
+// Puts the result's addresses for the interface on it, sets it up, adds the routes, and waits for
+// duplicate address detection where it runs on a link that is up. The interface's whole
+// configuration goes with the link: there is nothing to undo.
 void configure_interface(const ns::Netns& netns, netlink::Socket& container,
                          const netlink::Link& link, const Result& result,
                          const InterfaceSetup& setup);
 
-// CHECK: every address of prevResult is on the link, every route of prevResult leads over it, in whichever table a chained
-// plugin moved it to. Throws Code::kCheckFailed naming the first one missing.
+// CHECK: every address of prevResult is on the link, every route of prevResult leads over it, in
+// whichever table a chained plugin moved it to. Throws Code::kCheckFailed naming the first one
+// missing.
 void check_addresses(netlink::Socket& container, const netlink::Link& link, const Result& expected);
 void check_routes(netlink::Socket& container, const netlink::Link& link, const Result& expected);
 
-// CHECK: the entry of prevResult for CNI_IFNAME in CNI_NETNS. Throws if prevResult is missing or has none.
+// CHECK: the entry of prevResult for CNI_IFNAME in CNI_NETNS. Throws if prevResult is missing or
+// has none.
 const Interface& expected_interface(const skel::Request& request);
 
 }  // namespace cni::delegate

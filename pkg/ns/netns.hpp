@@ -1,4 +1,5 @@
-// Network namespaces: open, compare, and run code inside one without the calling thread ever leaving its own.
+// Network namespaces: open, compare, and run code inside one without the calling thread ever
+// leaving its own.
 #pragma once
 
 #include <functional>
@@ -18,8 +19,8 @@ class Netns {
   // `failed to open netns "PATH": ...` if it is absent or not a namespace.
   static Netns open(const std::string& path);
 
-  // For DEL: absent if there is nothing there that could be a namespace: an empty path, no file, or a file that is no
-  // namespace (what is left of a bind mount that is gone).
+  // For DEL: absent if there is nothing there that could be a namespace: an empty path, no file, or
+  // a file that is no namespace (what is left of a bind mount that is gone).
   static std::optional<Netns> find(const std::string& path);
 
   // The calling thread's namespace.
@@ -30,7 +31,8 @@ class Netns {
   // Same namespace, whatever the paths.
   bool is_same(const Netns& other) const;
 
-  // Runs fn on a short-lived thread inside the namespace and returns what it returns; an exception comes out here.
+  // Runs fn on a short-lived thread inside the namespace and returns what it returns; an exception
+  // comes out here.
   template <class Fn>
   auto run(Fn&& fn) const -> std::invoke_result_t<Fn> {
     using Value = std::invoke_result_t<Fn>;

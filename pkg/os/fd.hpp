@@ -38,7 +38,8 @@ class Fd {
 // Reads until end of file. Throws Code::kIoFailure with `what` in the message.
 std::string read_all(int fd, std::string_view what);
 
-// Writes everything; goes on after short writes and interruptions. Throws Code::kIoFailure with `what` in the message.
+// Writes everything; goes on after short writes and interruptions. Throws Code::kIoFailure with
+// `what` in the message.
 void write_all(int fd, std::string_view data, std::string_view what);
 
 }  // namespace cni::os

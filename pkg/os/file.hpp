@@ -15,8 +15,9 @@ namespace cni::os {
 // The file's content; absent if there is no such file. Throws Code::kIoFailure otherwise.
 std::optional<std::string> read_file(const std::string& path);
 
-// Creates path with the given content, complete or not at all, mode 0600. Returns false if it exists already, which is left as
-// it is. A crash leaves no temporary file behind where the file system has O_TMPFILE. Not flushed to the disk.
+// Creates path with the given content, complete or not at all, mode 0600. Returns false if it
+// exists already, which is left as it is. A crash leaves no temporary file behind where the file
+// system has O_TMPFILE. Not flushed to the disk.
 bool create_file(const std::string& path, std::string_view content);
 
 // Replaces or creates path: temporary file in the same folder, fsync if asked, rename; mode 0600.
@@ -26,7 +27,8 @@ void replace_file(const std::string& path, std::string_view content, Flush flush
 // Removes a file; false if there is none.
 bool remove_file(const std::string& path);
 
-// Creates a folder and its missing parents, each with `mode` whatever the umask. Existing ones are left as they are.
+// Creates a folder and its missing parents, each with `mode` whatever the umask. Existing ones are
+// left as they are.
 void make_directories(const std::string& path, mode_t mode = 0700);
 
 // Names in a folder, without "." and ".."; empty if there is no such folder.

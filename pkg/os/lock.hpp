@@ -7,7 +7,8 @@
 
 namespace cni::os {
 
-// Holds flock(LOCK_EX) on a file from construction to destruction. The kernel drops it when the process dies.
+// Holds flock(LOCK_EX) on a file from construction to destruction. The kernel drops it when the
+// process dies.
 class FileLock {
  public:
   // Opens path, creating it with mode 0600, and waits for the lock. Throws Code::kIoFailure.

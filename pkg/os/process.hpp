@@ -20,17 +20,19 @@ struct Exit {
 };
 
 struct Command {
-  std::string path;               // executable
-  std::vector<std::string> argv;  // argv[0] included
-  std::string input;              // its standard input
+  std::string path;                                     // executable
+  std::vector<std::string> argv;                        // argv[0] included
+  std::string input;                                    // its standard input
   std::optional<std::vector<std::string>> environment;  // absent: this process's
 };
 
-// Runs the command and waits for its end; collects stdout and stderr. The child has no other descriptors of ours and an empty
-// signal mask. Throws Code::kDelegateFailed if it cannot be started (sys_errno tells why).
+// Runs the command and waits for its end; collects stdout and stderr. The child has no other
+// descriptors of ours and an empty signal mask. Throws Code::kDelegateFailed if it cannot be
+// started (sys_errno tells why).
 Exit run(const Command& command);
 
-// The first executable regular file of that name in a colon-separated list of folders; empty elements are skipped.
+// The first executable regular file of that name in a colon-separated list of folders; empty
+// elements are skipped.
 std::optional<std::string> find_program(std::string_view name, std::string_view search_path);
 
 }  // namespace cni::os

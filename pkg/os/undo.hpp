@@ -8,8 +8,9 @@
 
 namespace cni::os {
 
-// Collects how to take back each side effect. Unless commit() was called, roll_back() (at the latest the destructor) runs the
-// steps, last in first out; a failed step is kept and the others still run.
+// Collects how to take back each side effect. Unless commit() was called, roll_back() (at the
+// latest the destructor) runs the steps, last in first out; a failed step is kept and the others
+// still run.
 class Undo {
  public:
   using Step = std::function<void()>;
@@ -22,8 +23,8 @@ class Undo {
   Undo& operator=(const Undo&) = delete;
   ~Undo();
 
-  // `name` says what the step does ("delete link eth0"). The step captures by value, tolerates that its object is gone, and
-  // opens what it needs itself.
+  // `name` says what the step does ("delete link eth0"). The step captures by value, tolerates that
+  // its object is gone, and opens what it needs itself.
   void push(std::string name, Step step);
 
   // Forgets all steps: the operation has succeeded.

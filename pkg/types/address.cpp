@@ -131,7 +131,9 @@ bool Ip::is_loopback() const {
   return *this == *parse("::1");
 }
 
-bool Ip::is_multicast() const { return is_ipv4() ? (bytes_[0] & 0xf0U) == 0xe0 : bytes_[0] == 0xff; }
+bool Ip::is_multicast() const {
+  return is_ipv4() ? (bytes_[0] & 0xf0U) == 0xe0 : bytes_[0] == 0xff;
+}
 
 bool Ip::is_link_local_unicast() const {
   if (is_ipv4()) return bytes_[0] == 169 && bytes_[1] == 254;

@@ -18,7 +18,8 @@ class Ip {
  public:
   Ip() = default;  // 0.0.0.0
 
-  // Absent for anything but an address: leading zeros in IPv4 octets and zone identifiers are refused.
+  // Absent for anything but an address: leading zeros in IPv4 octets and zone identifiers are
+  // refused.
   static std::optional<Ip> parse(std::string_view text);
   // bytes: 4 or 16 octets in network order; absent for another length. No IPv4-mapped conversion.
   static std::optional<Ip> from_bytes(const void* bytes, std::size_t size);
@@ -38,7 +39,8 @@ class Ip {
   bool is_loopback() const;
   bool is_multicast() const;
   bool is_link_local_unicast() const;
-  // Unicast, and neither unspecified, loopback, limited broadcast nor link-local; private ranges count.
+  // Unicast, and neither unspecified, loopback, limited broadcast nor link-local; private ranges
+  // count.
   bool is_global_unicast() const;
 
   // The address after or before this one; wraps at the ends of the family.
@@ -56,7 +58,8 @@ class Ip {
   std::array<std::uint8_t, 16> bytes_{};  // IPv4 uses the first four; the rest stay zero
 };
 
-// An address with a prefix length. Host bits are kept (192.0.2.5/24 stays that), as CNI's CIDR fields need.
+// An address with a prefix length. Host bits are kept (192.0.2.5/24 stays that), as CNI's CIDR
+// fields need.
 struct Prefix {
   Ip address;
   unsigned length = 0;  // 0 to address.width()
@@ -79,7 +82,8 @@ struct Prefix {
   bool operator==(const Prefix& other) const = default;
 };
 
-// A link-layer address of 6, 8 or 20 octets (Ethernet, EUI-64, IP over InfiniBand); empty when default-constructed.
+// A link-layer address of 6, 8 or 20 octets (Ethernet, EUI-64, IP over InfiniBand); empty when
+// default-constructed.
 class Mac {
  public:
   Mac() = default;

@@ -18,8 +18,8 @@ void read_shared_dns(const Reader& in, NetConf& out) {
   const auto dns = in.object("dns");
   if (!dns) return;
   const Dns value = read_dns(*dns);
-  const bool present = dns->has("nameservers") || dns->has("domain") || dns->has("search") ||
-                       dns->has("options");
+  const bool present =
+      dns->has("nameservers") || dns->has("domain") || dns->has("search") || dns->has("options");
   if (present) out.dns = value;
 }
 

@@ -21,7 +21,8 @@ struct Attachment {
   bool operator==(const Attachment& other) const = default;
 };
 
-// How strictly the shared keys are read. DEL takes what it can get: a config that would fail ADD still has to release.
+// How strictly the shared keys are read. DEL takes what it can get: a config that would fail ADD
+// still has to release.
 enum class Strictness { kStrict, kLenient };
 
 struct NetConf {
@@ -30,16 +31,18 @@ struct NetConf {
   std::string cni_version;  // as written; "0.1.0" if absent or empty
   std::string name;
   std::string type;
-  std::string ipam_type;  // empty without an ipam section
+  std::string ipam_type;   // empty without an ipam section
   std::optional<Dns> dns;  // absent if none of its keys is given
   std::optional<Result> prev_result;
   std::vector<Attachment> valid_attachments;
 
-  // Reads name and cniVersion of a document. Throws Code::kDecodingFailure if it is not a JSON object or one of the two is not
-  // a string. The other keys are read by read_shared_keys, once the version is known to be one that the plugin speaks.
+  // Reads name and cniVersion of a document. Throws Code::kDecodingFailure if it is not a JSON
+  // object or one of the two is not a string. The other keys are read by read_shared_keys, once the
+  // version is known to be one that the plugin speaks.
   static NetConf parse(std::string_view text);
 
-  // Reads the other shared keys. Strict: throws for one of the wrong type. Lenient: such a key counts as absent.
+  // Reads the other shared keys. Strict: throws for one of the wrong type. Lenient: such a key
+  // counts as absent.
   void read_shared_keys(Strictness strictness);
 
   Reader root() const;

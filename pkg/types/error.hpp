@@ -1,4 +1,5 @@
-// The one exception type of the suite, with the codes of the CNI specification, and helpers to build and collect errors.
+// The one exception type of the suite, with the codes of the CNI specification, and helpers to
+// build and collect errors.
 #pragma once
 
 #include <exception>
@@ -10,7 +11,8 @@
 
 namespace cni {
 
-// Error codes: 0 to 99 are the CNI specification's ("Error" in SPEC.md 1.1.0), 100 and above belong to the plugins.
+// Error codes: 0 to 99 are the CNI specification's ("Error" in SPEC.md 1.1.0), 100 and above belong
+// to the plugins.
 enum class Code : unsigned {
   kUnknown = 0,               // a delegate died without an error object
   kIncompatibleVersion = 1,   // cniVersion that the plugin does not speak
@@ -24,18 +26,20 @@ enum class Code : unsigned {
   kTryAgainLater = 11,        // a transient condition outlasted the retries
   kPluginNotAvailable = 50,   // STATUS: ADD cannot work now
   kLimitedConnectivity = 51,  // STATUS: ADD cannot work, and running containers may be affected
-  // Ours. 100 is left out: libraries before 0.8 used it for every error. 101 is left out: it never had a meaning.
-  kSystemCall = 102,        // the kernel refused an operation; the errno is in sys_errno
-  kDelegateFailed = 103,    // a delegate or helper program could not be run, or its output not be understood
-  kAddressUnavailable = 104,  // the address range is exhausted, or a requested address is taken
-  kCheckFailed = 105,       // CHECK found a difference
-  kConflict = 106,          // something of that name exists and is not what it has to be
+  // Ours. 100 is left out: libraries before 0.8 used it for every error. 101 is left out: it never
+  // had a meaning.
+  kSystemCall = 102,  // the kernel refused an operation; the errno is in sys_errno
+  kDelegateFailed =
+      103,  // a delegate or helper program could not be run, or its output not be understood
+  kAddressUnavailable = 104,    // the address range is exhausted, or a requested address is taken
+  kCheckFailed = 105,           // CHECK found a difference
+  kConflict = 106,              // something of that name exists and is not what it has to be
   kMissingKernelFeature = 107,  // the kernel does not have the link type or option
-  kInternal = 999,          // nobody foresaw this
+  kInternal = 999,              // nobody foresaw this
 };
 
-// What ends an operation. `msg` names operation and object; `details` holds the kernel's own words, a delegate's details and
-// failed undo steps; `sys_errno` is 0 where no system call was involved.
+// What ends an operation. `msg` names operation and object; `details` holds the kernel's own words,
+// a delegate's details and failed undo steps; `sys_errno` is 0 where no system call was involved.
 class Error : public std::exception {
  public:
   Error(Code error_code, std::string message, std::string more = {}, int error_number = 0);
@@ -59,7 +63,8 @@ class Error : public std::exception {
 // The kernel's sentence for an errno, without the capital letter: "no such file or directory".
 std::string errno_text(int error_number);
 
-// Error for a failed system call: "operation: no such file or directory", Code::kSystemCall unless said otherwise.
+// Error for a failed system call: "operation: no such file or directory", Code::kSystemCall unless
+// said otherwise.
 Error system_error(std::string_view operation, int error_number, Code code = Code::kSystemCall);
 
 namespace internal {
@@ -114,7 +119,8 @@ class ErrorList {
 
   bool empty() const { return errors_.empty(); }
 
-  // Throws an Error with the first one's code and all messages joined by "; ". Does nothing when empty.
+  // Throws an Error with the first one's code and all messages joined by "; ". Does nothing when
+  // empty.
   void throw_if_any() const;
 
  private:

@@ -34,9 +34,8 @@ bool nests_too_deep(std::string_view text) {
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 bool equal_without_case(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](char x, char y) {
-           return lower(x) == lower(y);
-         });
+  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(),
+                                            [](char x, char y) { return lower(x) == lower(y); });
 }
 
 // A value as an error shows it: its type, and the value itself where that is short.
@@ -145,7 +144,9 @@ bool Reader::optional(std::string_view key, bool& out) const {
   return true;
 }
 
-bool Reader::optional(std::string_view key, int& out) const { return read_integer(child(key), out); }
+bool Reader::optional(std::string_view key, int& out) const {
+  return read_integer(child(key), out);
+}
 
 bool Reader::optional(std::string_view key, std::uint32_t& out) const {
   return read_integer(child(key), out);

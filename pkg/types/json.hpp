@@ -1,7 +1,8 @@
-// Typed reading of JSON configuration: every message names the path of the key and the offending value.
+// Typed reading of JSON configuration: every message names the path of the key and the offending
+// value.
 //
-// Keys match without regard to case (an exact match is preferred), unknown keys pass, and null leaves a field at its default:
-// what existing configs rely on.
+// Keys match without regard to case (an exact match is preferred), unknown keys pass, and null
+// leaves a field at its default: what existing configs rely on.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +20,9 @@
 
 namespace cni {
 
-// Parses one JSON document. Throws Code::kDecodingFailure with "<what>: <position and reason>" for anything else, also for
-// nesting deeper than 512 levels, so that no document can exhaust the stack.
+// Parses one JSON document. Throws Code::kDecodingFailure with "<what>: <position and reason>" for
+// anything else, also for nesting deeper than 512 levels, so that no document can exhaust the
+// stack.
 std::shared_ptr<const nlohmann::json> parse_json(std::string_view text, std::string_view what);
 
 // One row of an enumeration's text table, used for parsing and printing.
@@ -45,8 +47,8 @@ class Reader {
   bool has(std::string_view key) const;
   std::vector<std::string> keys() const;
 
-  // Sets out and returns true if the key is there and not null. Throws Code::kDecodingFailure for another type, or a number
-  // that does not fit.
+  // Sets out and returns true if the key is there and not null. Throws Code::kDecodingFailure for
+  // another type, or a number that does not fit.
   bool optional(std::string_view key, bool& out) const;
   bool optional(std::string_view key, int& out) const;
   bool optional(std::string_view key, std::uint32_t& out) const;
@@ -72,7 +74,8 @@ class Reader {
     if (!optional(key, out)) throw missing(key);
   }
 
-  // Text that has to be one of a table's; "" counts as absent. `what` starts the message: `unknown macvlan mode: "x"`.
+  // Text that has to be one of a table's; "" counts as absent. `what` starts the message: `unknown
+  // macvlan mode: "x"`.
   template <class Enum>
   bool choice(std::string_view key, Enum& out, std::span<const Choice<Enum>> table,
               std::string_view what) const {
@@ -86,8 +89,8 @@ class Reader {
       }
       known += cat(known.empty() ? "" : ", ", row.text);
     }
-    throw Error(Code::kInvalidNetworkConfig,
-                cat("unknown ", what, ": ", quote(text), " (", path_of(key), "; known: ", known, ")"));
+    throw Error(Code::kInvalidNetworkConfig, cat("unknown ", what, ": ", quote(text), " (",
+                                                 path_of(key), "; known: ", known, ")"));
   }
 
   // The object under a key; absent if the key is. Throws for another type.

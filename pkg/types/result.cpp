@@ -23,8 +23,7 @@ std::optional<Shape> shape_of(std::string_view version) {
 }
 
 Error unsupported_version(std::string_view version) {
-  return Error(Code::kIncompatibleVersion,
-               cat("unsupported CNI result version ", quote(version)));
+  return Error(Code::kIncompatibleVersion, cat("unsupported CNI result version ", quote(version)));
 }
 
 std::string supported_by(Shape shape) {
@@ -172,7 +171,8 @@ Ordered versioned_ips_json(const Result& result, std::string_view version) {
   return out;
 }
 
-// The ip4 or ip6 object: the family's first address with the routes of the family. Null if there is no such address.
+// The ip4 or ip6 object: the family's first address with the routes of the family. Null if there is
+// no such address.
 Ordered ip_object_json(const Result& result, Family family) {
   for (const IpConfig& ip : result.ips) {
     if (ip.address.address.family() != family) continue;
@@ -197,9 +197,9 @@ Ordered ip4_ip6_json(const Result& result, std::string_view version) {
   Ordered ip4 = ip_object_json(result, Family::kIpv4);
   Ordered ip6 = ip_object_json(result, Family::kIpv6);
   if (ip4.is_null() && ip6.is_null()) {
-    throw Error(Code::kUnsupportedField,
-                "cannot convert: no valid IP addresses",
-                cat("cniVersion ", version, " cannot express a result without addresses; use 0.3.0 or "
+    throw Error(Code::kUnsupportedField, "cannot convert: no valid IP addresses",
+                cat("cniVersion ", version,
+                    " cannot express a result without addresses; use 0.3.0 or "
                     "later"));
   }
   if (!ip4.is_null()) out["ip4"] = std::move(ip4);
@@ -251,9 +251,8 @@ Result read_prev_result(const Reader& in, std::string_view config_version) {
     std::string version;
     if (!in.optional("cniVersion", version) || version.empty()) version = config_version;
     if (shape_of(version) != config_shape) {
-      throw Error(Code::kDecodingFailure,
-                  cat("result type supports ", supported_by(*config_shape),
-                      " but unmarshalled CNIVersion is ", quote(version)));
+      throw Error(Code::kDecodingFailure, cat("result type supports ", supported_by(*config_shape),
+                                              " but unmarshalled CNIVersion is ", quote(version)));
     }
     return read_shape(in, *config_shape);
   });

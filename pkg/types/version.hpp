@@ -11,7 +11,7 @@
 namespace cni {
 
 inline constexpr std::array<std::string_view, 7> kAllVersions = {"0.1.0", "0.2.0", "0.3.0", "0.3.1",
-                                                                "0.4.0", "1.0.0", "1.1.0"};
+                                                                 "0.4.0", "1.0.0", "1.1.0"};
 inline constexpr std::string_view kCurrentVersion = "1.1.0";
 // What a config without cniVersion means.
 inline constexpr std::string_view kDefaultVersion = "0.1.0";
@@ -27,7 +27,8 @@ struct Version {
   auto operator<=>(const Version& other) const = default;
 };
 
-inline constexpr Version kFirstWithResultList{0, 3, 0};  // results with interfaces and any number of addresses
+inline constexpr Version kFirstWithResultList{
+    0, 3, 0};  // results with interfaces and any number of addresses
 inline constexpr Version kFirstWithCheck{0, 4, 0};
 inline constexpr Version kFirstWithGc{1, 1, 0};
 inline constexpr Version kFirstWithStatus{1, 1, 0};

@@ -38,6 +38,17 @@ if [[ $EUID -ne 0 ]]; then
   exit 1
 fi
 
+# In a chroot the root is no mount point, which unshare and ip netns insist on. So one is made, in a mount namespace of its own; on
+# top of a folder of /proc, since that is a mount of the chroot's own that can be made private first.
+if ! mountpoint -q / && [[ -z ${CNI_TEST_ROOT_MOVED:-} ]]; then
+  # shellcheck disable=SC2016  # expanded by the inner shell
+  CNI_TEST_ROOT_MOVED=1 exec unshare --mount --propagation unchanged "$BASH" -euc '
+    mount --make-private /proc
+    mount --rbind / /proc/tty
+    mount --make-rprivate /proc/tty
+    exec chroot /proc/tty "$@"' move-root "$root/test_linux.sh" "$@"
+fi
+
 ensure_packages "${packages[@]}"
 "$root/build_linux.sh" --tests "${form[@]}"
 

@@ -52,9 +52,10 @@ netfilter::MasqueradeSpec masquerade_spec(const skel::Request& request, std::str
   return spec;
 }
 
-void remove_masquerade(const skel::Request& request) {
+void remove_masquerade(const skel::Request& request, netfilter::Connection& connection) {
   const auto& prev_result = request.config.prev_result;
-  netfilter::remove_masquerade(masquerade_spec(request, {}, prev_result ? &*prev_result : nullptr));
+  netfilter::remove_masquerade(masquerade_spec(request, {}, prev_result ? &*prev_result : nullptr),
+                               connection);
 }
 
 void gc_masquerade(const skel::Request& request) {

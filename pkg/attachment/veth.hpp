@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "pkg/netfilter/connection.hpp"
 #include "pkg/netfilter/masquerade.hpp"
 #include "pkg/netlink/container_veth.hpp"
 #include "pkg/netlink/socket.hpp"
@@ -32,7 +33,8 @@ netfilter::MasqueradeSpec masquerade_spec(const skel::Request& request, std::str
 
 // DEL: removes the masquerade of the attachment in both backends, by the addresses of prevResult if
 // there is one.
-void remove_masquerade(const skel::Request& request);
+// The connection is to be closed after the rest of DEL is done: see netfilter/connection.hpp.
+void remove_masquerade(const skel::Request& request, netfilter::Connection& connection);
 
 // GC: removes the masquerade of the network's attachments that are not valid any more.
 void gc_masquerade(const skel::Request& request);

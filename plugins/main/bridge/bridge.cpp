@@ -158,9 +158,12 @@ Result add(const skel::Request& request, os::Undo& undo) {
 }
 
 void del(const skel::Request& request) {
+  // Closed last: what it waits for then is over by the time that the link is gone.
+  netfilter::Connection connection;
   ErrorList errors;
-  errors.run([&] { attachment::remove_masquerade(request); });
-  errors.run([&] { netfilter::remove_mac_spoof_check(spoof_check_of(request, {}, {})); });
+  errors.run([&] { attachment::remove_masquerade(request, connection); });
+  errors.run(
+      [&] { netfilter::remove_mac_spoof_check(spoof_check_of(request, {}, {}), connection); });
   errors.run([&] { attachment::remove_veth(request); });
   errors.run([&] { delegate::ipam_del(request); });
   errors.throw_if_any();

@@ -127,8 +127,10 @@ Result add(const skel::Request& request, os::Undo& undo) {
 }
 
 void del(const skel::Request& request) {
+  // Closed last: what it waits for then is over by the time that the link is gone.
+  netfilter::Connection connection;
   ErrorList errors;
-  errors.run([&] { attachment::remove_masquerade(request); });
+  errors.run([&] { attachment::remove_masquerade(request, connection); });
   errors.run([&] { attachment::remove_veth(request); });
   errors.run([&] { delegate::ipam_del(request); });
   errors.throw_if_any();

@@ -173,12 +173,18 @@ void check(const skel::Request& request) {
 
 void status(const skel::Request& request) {
   const Config config = parse(request);
-  try {
-    check_writable(config.location);
-  } catch (Error& error) {
-    error.code = Code::kPluginNotAvailable;
-    error.prepend("host-local: addresses cannot be reserved");
-    throw;
+  const auto demand = [](std::string_view what, auto&& fn) {
+    try {
+      fn();
+    } catch (Error& error) {
+      error.code = Code::kPluginNotAvailable;
+      error.prepend(what);
+      throw;
+    }
+  };
+  demand("host-local: addresses cannot be reserved", [&] { check_writable(config.location); });
+  if (!config.resolv_conf.empty()) {
+    demand("host-local: ipam.resolvConf", [&] { (void)read_resolv_conf(config.resolv_conf); });
   }
   auto store = Store::open(config.location);
   const Blocked blocked(config);

@@ -13,17 +13,28 @@
 namespace cni::host_local {
 namespace {
 
+// Empty if there is no such folder.
 os::Fd open_folder(const std::string& path) {
-  return os::Fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  os::Fd folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder && errno != ENOENT && errno != ENOTDIR) {
+    throw system_error(cat("open the folder ", path), errno, Code::kIoFailure);
+  }
+  return folder;
 }
 
-std::optional<os::FileLock> take_lock(const std::string& path) {
-  try {
-    return std::optional<os::FileLock>(std::in_place, path);
-  } catch (const Error& error) {
-    if (error.sys_errno != EROFS) throw;
-    return std::nullopt;
-  }
+constexpr int kAttempts = 20;
+
+Error removed_again(const Location& location) {
+  return Error(Code::kTryAgainLater,
+               cat("lock ", location.folder(), ": the folder is removed again and again"));
+}
+
+// True if the path leads to this folder.
+bool is_at(const os::Fd& folder, const std::string& path) {
+  struct stat opened {};
+  struct stat present {};
+  return ::fstat(folder.get(), &opened) == 0 && ::stat(path.c_str(), &present) == 0 &&
+         opened.st_dev == present.st_dev && opened.st_ino == present.st_ino;
 }
 
 // The folder itself, or the nearest one above it that is there.
@@ -49,27 +60,37 @@ void write_hint(const std::string& path, std::string_view text) {
 }  // namespace
 
 Store Store::create(const Location& location) {
-  os::make_directories(location.folder());
-  os::Fd folder = open_folder(location.folder());
-  if (!folder) {
-    throw system_error(cat("open the folder ", location.folder()), errno, Code::kIoFailure);
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    os::make_directories(location.folder());
+    if (auto store = open(location)) return *std::move(store);
   }
-  return {location, std::move(folder)};
+  throw removed_again(location);
 }
 
 std::optional<Store> Store::open(const Location& location) {
-  os::Fd folder = open_folder(location.folder());
-  if (!folder && (errno == ENOENT || errno == ENOTDIR)) return std::nullopt;
-  if (!folder) {
-    throw system_error(cat("open the folder ", location.folder()), errno, Code::kIoFailure);
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    os::Fd folder = open_folder(location.folder());
+    if (!folder) return std::nullopt;
+    std::optional<os::FileLock> lock;
+    try {
+      lock.emplace(location.folder() + "/lock");
+    } catch (const Error& error) {
+      const bool removed = !is_at(folder, location.folder());
+      if (!removed && error.sys_errno != EROFS) throw;
+    }
+    // While we waited, somebody may have removed the folder, and others made it anew with another
+    // lock.
+    if (is_at(folder, location.folder())) {
+      return Store(location, std::move(folder), std::move(lock));
+    }
   }
-  return Store(location, std::move(folder));
+  throw removed_again(location);
 }
 
-Store::Store(const Location& location, os::Fd folder)
+Store::Store(const Location& location, os::Fd folder, std::optional<os::FileLock> lock)
     : location_(location),
       folder_(std::make_unique<os::Fd>(std::move(folder))),
-      lock_(take_lock(location.folder() + "/lock")),
+      lock_(std::move(lock)),
       index_(std::make_unique<Index>(location, folder_->get())) {}
 
 std::string Store::path_of(const Ip& ip) const {

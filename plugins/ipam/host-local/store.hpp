@@ -50,7 +50,7 @@ class Store {
   void set_last_reserved(std::size_t range_set, const Ip& ip);
 
  private:
-  Store(const Location& location, os::Fd folder);
+  Store(const Location& location, os::Fd folder, std::optional<os::FileLock> lock);
 
   std::string path_of(const Ip& ip) const;
   std::optional<std::vector<Ip>> find_owned(const std::string& text);

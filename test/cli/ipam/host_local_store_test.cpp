@@ -1,12 +1,14 @@
 // host-local as an executable on a store that others use at the same time: processes of its own,
 // and the reference's.
 #include <algorithm>
+#include <chrono>
 #include <map>
 #include <random>
 #include <set>
 #include <thread>
 
 #include "pkg/os/file.hpp"
+#include "pkg/os/lock.hpp"
 #include "pkg/types/address.hpp"
 #include "pkg/types/error.hpp"
 #include "test/support/catch.hpp"
@@ -100,6 +102,28 @@ TEST_CASE("64 host-local processes at a time give no address twice and leave non
     }
   });
   CHECK(failed == std::vector<int>(kWorkers));
+  CHECK(reservations(folder.path()).empty());
+}
+
+TEST_CASE("host-local that waits for the lock of a removed folder goes on with the new one") {
+  TemporaryFolder folder;
+  const std::string input = config(folder.path(), json::parse(R"([[{"subnet":"10.1.0.0/24"}]])"));
+  REQUIRE(run("host-local", "ADD", "first", input).ok());
+  os::FileLock lock(folder / "net/lock");
+  PluginRun waited;
+  std::thread waiting([&] { waited = run("host-local", "ADD", "second", input); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  remove_tree(folder / "net");
+  REQUIRE(run("host-local", "ADD", "third", input).ok());
+  lock = os::FileLock(folder / "other");
+  waiting.join();
+  INFO(waited.describe());
+  CHECK(waited.ok());
+  CHECK(reservations(folder.path()) ==
+        std::map<std::string, std::string>{{"10.1.0.2", "third\r\neth0"},
+                                           {"10.1.0.3", "second\r\neth0"}});
+  CHECK(run("host-local", "DEL", "second", input).ok());
+  CHECK(run("host-local", "DEL", "third", input).ok());
   CHECK(reservations(folder.path()).empty());
 }
 

@@ -341,6 +341,10 @@ TEST_CASE("host-local STATUS tells when ADD cannot work") {
   CHECK(full.msg().find("host-local: 0 of 1 address left in 10.1.0.0/30: ") == 0);
   CHECK(runtime.run("DEL", "a").ok());
   CHECK(runtime.run("STATUS", "").ok());
+  runtime.ipam()["resolvConf"] = runtime.data_dir() + "/none";
+  CHECK(runtime.run("STATUS", "").msg().find("host-local: ipam.resolvConf: open ") == 0);
+  CHECK(runtime.run("ADD", "a").msg().find("ipam.resolvConf: open ") == 0);
+  CHECK(runtime.held() == 0);
   runtime.ipam()["subnet"] = "10.1.0.1/30";
   CHECK(runtime.run("STATUS", "").code() == static_cast<int>(Code::kInvalidNetworkConfig));
 }

@@ -28,6 +28,9 @@ void pause_before_retry(int attempt) {
   (void)::nanosleep(&duration, nullptr);  // a shorter pause does no harm
 }
 
+// Reads of an answer that fail for a passing shortage.
+constexpr int kMaxReads = 4;
+
 bool is_transient(int error) { return error == EAGAIN || error == EINTR; }
 
 // The kernel's sentence behind an error message, if it has one.
@@ -50,6 +53,26 @@ Error refused(std::string_view operation, int error, std::string kernel_text) {
   Error out = system_error(operation, error, code);
   out.details = std::move(kernel_text);
   return out;
+}
+
+// The size of what was read; -1 if there is nothing and nobody waits. A failed read is repeated:
+// the answer is still in the queue, and without it the caller would not know that the kernel has
+// done what it was asked for.
+ssize_t read_datagram(int fd, std::vector<char>& buffer, bool wait, std::string_view operation) {
+  int failure = 0;
+  for (int reads = 0;; ++reads) {
+    // An answer is there once sendto has returned, so another look for it need not wait.
+    const bool look_only = !wait || failure != 0;
+    const ssize_t got =
+        ::recv(fd, buffer.data(), buffer.size(), MSG_TRUNC | (look_only ? MSG_DONTWAIT : 0));
+    if (got >= 0) return got;
+    if (errno == EINTR) continue;
+    if (errno == EAGAIN && !wait) return -1;
+    if (errno == EAGAIN) throw system_error(operation, failure != 0 ? failure : EAGAIN);
+    failure = errno;
+    // After ENOBUFS messages are lost.
+    if (failure == ENOBUFS || reads >= kMaxReads) throw system_error(operation, failure);
+  }
 }
 
 Error still_changing(std::string_view operation) {
@@ -96,6 +119,8 @@ Socket Socket::open_in(const ns::Netns& netns, Protocol protocol) {
 }
 
 void Socket::send(const void* data, std::size_t size, std::string_view operation) {
+  // Before the request is on its way: what the kernel has done must not go unnoticed.
+  if (buffer_.empty()) buffer_.resize(kBufferSize);
   sockaddr_nl kernel{};
   kernel.nl_family = AF_NETLINK;
   for (;;) {
@@ -109,12 +134,8 @@ void Socket::send(const void* data, std::size_t size, std::string_view operation
 bool Socket::receive(bool wait, std::string_view operation,
                      const std::function<void(const nlmsghdr*)>& handle) {
   if (buffer_.empty()) buffer_.resize(kBufferSize);
-  ssize_t got = 0;
-  do {
-    got = ::recv(fd_.get(), buffer_.data(), buffer_.size(), MSG_TRUNC | (wait ? 0 : MSG_DONTWAIT));
-  } while (got < 0 && errno == EINTR);
-  if (got < 0 && errno == EAGAIN && !wait) return false;
-  if (got < 0) throw system_error(operation, errno);
+  const ssize_t got = read_datagram(fd_.get(), buffer_, wait, operation);
+  if (got < 0) return false;
   if (static_cast<std::size_t>(got) > buffer_.size()) throw system_error(operation, EMSGSIZE);
 
   for_each_message({buffer_.data(), static_cast<std::size_t>(got)}, handle);

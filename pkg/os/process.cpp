@@ -138,8 +138,11 @@ void exchange(Fd in, Fd out, Fd err, std::string_view input, Exit& result) {
   while (out || err) {
     std::array<pollfd, 3> polled = {pollfd{out.get(), POLLIN, 0}, pollfd{err.get(), POLLIN, 0},
                                     pollfd{in.get(), POLLOUT, 0}};
-    if (::poll(polled.data(), polled.size(), -1) < 0 && errno != EINTR) {
-      throw system_error("wait for a child's output", errno, Code::kDelegateFailed);
+    if (::poll(polled.data(), polled.size(), -1) < 0) {
+      // The kernel is out of memory for a moment, or a signal came. Giving up would leave the child
+      // running behind our back.
+      if (errno != EINTR) (void)::poll(nullptr, 0, 1);
+      continue;
     }
     if (polled[0].revents != 0) read_some(out, result.out);
     if (polled[1].revents != 0) read_some(err, result.err);

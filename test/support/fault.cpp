@@ -13,7 +13,9 @@
 #include <csignal>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <stdexcept>
+#include <utility>
 
 #include "pkg/types/error.hpp"
 #include "test/support/skip.hpp"
@@ -108,6 +110,10 @@ constexpr NamedCall kOthers[] = {
 #endif
 };
 
+// The first thing that a plugin does is to look whether its standard descriptors are open. Before
+// that there is only the C library, which cannot go on if its first calls fail.
+constexpr long kFirstOfMain = SYS_fcntl;
+
 template <std::size_t size>
 const NamedCall* find_call(const NamedCall (&table)[size], long number) {
   const NamedCall* found = std::find_if(
@@ -138,11 +144,16 @@ void leave_out(pid_t tid) {
   registers.orig_rax = ~0ULL;
   (void)::ptrace(PTRACE_SETREGS, tid, nullptr, &registers);
 }
-void set_first_argument(pid_t tid, unsigned long long value) {
+unsigned long long exchange_first_argument(pid_t tid, unsigned long long value) {
   user_regs_struct registers{};
   (void)::ptrace(PTRACE_GETREGS, tid, nullptr, &registers);
-  registers.rdi = value;
+  const unsigned long long old = std::exchange(registers.rdi, value);
   (void)::ptrace(PTRACE_SETREGS, tid, nullptr, &registers);
+  return old;
+}
+// The program relies on its registers being untouched.
+void restore_first_argument(pid_t tid, unsigned long long value) {
+  (void)exchange_first_argument(tid, value);
 }
 void set_result(pid_t tid, int error) {
   user_regs_struct registers{};
@@ -157,13 +168,16 @@ void leave_out(pid_t tid) {
   iovec data{&number, sizeof number};
   (void)::ptrace(PTRACE_SETREGSET, tid, reinterpret_cast<void*>(NT_ARM_SYSTEM_CALL), &data);
 }
-void set_first_argument(pid_t tid, unsigned long long value) {
+unsigned long long exchange_first_argument(pid_t tid, unsigned long long value) {
   user_regs_struct registers{};
   iovec data{&registers, sizeof registers};
   (void)::ptrace(PTRACE_GETREGSET, tid, reinterpret_cast<void*>(NT_PRSTATUS), &data);
-  registers.regs[0] = value;
+  const unsigned long long old = std::exchange(registers.regs[0], value);
   (void)::ptrace(PTRACE_SETREGSET, tid, reinterpret_cast<void*>(NT_PRSTATUS), &data);
+  return old;
 }
+// The first argument's register is the result's here.
+void restore_first_argument(pid_t /*unused*/, unsigned long long /*unused*/) {}
 void set_result(pid_t tid, int error) {
   user_regs_struct registers{};
   iovec data{&registers, sizeof registers};
@@ -174,8 +188,17 @@ void set_result(pid_t tid, int error) {
 #else
 constexpr bool kKnownMachine = false;
 void leave_out(pid_t /*unused*/) {}
-void set_first_argument(pid_t /*unused*/, unsigned long long /*unused*/) {}
+unsigned long long exchange_first_argument(pid_t /*unused*/, unsigned long long /*unused*/) {
+  return 0;
+}
+void restore_first_argument(pid_t /*unused*/, unsigned long long /*unused*/) {}
 void set_result(pid_t /*unused*/, int /*unused*/) {}
+#endif
+
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool kSanitized = true;
+#else
+constexpr bool kSanitized = false;
 #endif
 
 // Follows a plugin and everything it starts, system call by system call.
@@ -203,6 +226,8 @@ class Supervisor {
   struct Task {
     bool leaving = false;  // the call that it is in was left out
     long number = 0;       // of the call that it is in
+    std::optional<unsigned long long>
+        argument;  // the first one of a call whose arguments were changed
   };
 
   static void go_on(pid_t tid, int signal) {
@@ -228,7 +253,6 @@ class Supervisor {
       at_call(tid);
       go_on(tid, 0);
     } else if (status >> 16 != 0) {
-      if (status >> 16 == PTRACE_EVENT_EXEC && tid == first_) counting_ = true;
       go_on(tid, 0);
     } else {
       // A new task starts with a stop that is the tracer's, not its own.
@@ -242,12 +266,15 @@ class Supervisor {
     Task& task = tasks_[tid];
     if (info.op == PTRACE_SYSCALL_INFO_ENTRY) {
       task.number = static_cast<long>(info.entry.nr);
+      if (tid == first_ && task.number == kFirstOfMain) counting_ = true;
       if (fault_.kind == Fault::Kind::kFail && is_it(tid, task.number)) {
         make_fail(tid, task);
       }
     } else if (info.op == PTRACE_SYSCALL_INFO_EXIT) {
       if (task.leaving) set_result(tid, fault_.error);
+      if (task.argument) restore_first_argument(tid, *task.argument);
       task.leaving = false;
+      task.argument.reset();
       if (fault_.kind != Fault::Kind::kFail && is_it(tid, task.number)) kill_after(tid);
     }
   }
@@ -255,7 +282,7 @@ class Supervisor {
   static void make_fail(pid_t tid, Task& task) {
     if (task.number == SYS_brk) {
       // It fails by returning where the end of the data is, which is also what 0 asks for.
-      set_first_argument(tid, 0);
+      task.argument = exchange_first_argument(tid, 0);
       return;
     }
     task.leaving = true;
@@ -299,12 +326,16 @@ class Supervisor {
 FaultyRun call_with_fault(const std::string& plugin, const Call& what, const Fault& fault) {
   FaultyRun result;
   Supervisor supervisor(fault, result);
-  result.run = call_traced(plugin, what, [&](pid_t pid) { return supervisor.follow(pid); });
+  Call traced = what;
+  // The leak detector of sanitized builds traces the process itself.
+  traced.more_environment.push_back("ASAN_OPTIONS=detect_leaks=0");
+  result.run = call_traced(plugin, traced, [&](pid_t pid) { return supervisor.follow(pid); });
   return result;
 }
 
 void require_fault_injection() {
   if (!kKnownMachine) skip("system calls cannot be made to fail on this machine");
+  if (kSanitized) skip("the sanitizer's own system calls must not fail");
   Call call;
   call.command = "VERSION";
   Fault fault;

@@ -31,7 +31,8 @@ struct FaultyRun {
 // outside of the process, because between two of them every moment is like the other.
 FaultyRun call_with_fault(const std::string& plugin, const Call& what, const Fault& fault);
 
-// Skips the case on a machine or in a sandbox that does not allow it.
+// Skips the case on a machine or in a sandbox that does not allow it, and in builds whose sanitizer
+// has calls of its own.
 void require_fault_injection();
 
 }  // namespace cni::test

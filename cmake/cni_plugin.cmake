@@ -71,14 +71,22 @@ std::span<const Plugin* const> all_plugins() { return kTable; }
   target_link_libraries(cni_plugin_table PUBLIC ${libraries} cni::skel PRIVATE cni_options)
 
   if(CNI_MULTICALL)
-    add_executable(cni_plugins_exe multicall_main.cpp)
-    set_target_properties(cni_plugins_exe PROPERTIES OUTPUT_NAME cni-plugins
-      RUNTIME_OUTPUT_DIRECTORY ${CNI_BIN_DIR})
-    target_link_libraries(cni_plugins_exe PRIVATE cni::multicall cni_plugin_table cni_options)
-    cni_executable_options(cni_plugins_exe)
-    foreach(name ${names})
-      add_custom_command(TARGET cni_plugins_exe POST_BUILD
-        COMMAND ${CMAKE_COMMAND} -E create_symlink cni-plugins ${CNI_BIN_DIR}/${name} VERBATIM)
-    endforeach()
+    cni_multicall_executable(cni_plugins_exe ${CNI_BIN_DIR} ${names})
   endif()
+  if(CNI_TESTS)
+    # The other form is always built for the tests, outside the folder that is installed.
+    cni_multicall_executable(cni_plugins_for_tests ${CMAKE_BINARY_DIR}/multicall ${names})
+  endif()
+endfunction()
+
+# cni_multicall_executable(TARGET FOLDER NAME...): the multi-call executable FOLDER/cni-plugins, and a link to it for each plugin.
+function(cni_multicall_executable target folder)
+  add_executable(${target} ${CMAKE_SOURCE_DIR}/plugins/multicall_main.cpp)
+  set_target_properties(${target} PROPERTIES OUTPUT_NAME cni-plugins RUNTIME_OUTPUT_DIRECTORY ${folder})
+  target_link_libraries(${target} PRIVATE cni::multicall cni_plugin_table cni_options)
+  cni_executable_options(${target})
+  foreach(name ${ARGN})
+    add_custom_command(TARGET ${target} POST_BUILD
+      COMMAND ${CMAKE_COMMAND} -E create_symlink cni-plugins ${folder}/${name} VERBATIM)
+  endforeach()
 endfunction()

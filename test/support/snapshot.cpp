@@ -254,9 +254,9 @@ bool is_shared_nft(const std::string& line) {
     return !has(line, "CNI-") || has(line, "CNI-HOSTPORT") || has(line, "CNI-FORWARD") ||
            has(line, "CNI-ADMIN");
   }
-  // A rule that names an attachment says so in its comment; our own fixed rules carry none of
-  // theirs.
-  return has(line, "nft rule ") && has(line, "cni_plugins_masquerade") && !has(line, "\"comment\"");
+  // A rule that names an attachment says so in its comment; the fixed rules carry none.
+  const bool ours = has(line, "cni_plugins_masquerade") || has(line, "cni-macspoofchk");
+  return has(line, "nft rule ") && ours && !has(line, "\"comment\"");
 }
 
 bool is_shared_file(const std::string& line) {

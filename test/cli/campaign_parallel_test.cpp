@@ -1,0 +1,97 @@
+// A thousand containers come to a cold host at once, and go at once.
+#include <atomic>
+#include <mutex>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "pkg/os/file.hpp"
+#include "test/support/ip_json.hpp"
+#include "test/support/scenario.hpp"
+#include "test/support/snapshot.hpp"
+
+namespace cni::test {
+namespace {
+
+constexpr int kContainers = 1000;  // a bridge has room for 1023 ports
+constexpr int kWorkers = 64;
+
+std::string name_of(int index) { return "c" + std::to_string(index); }
+
+// What came back from all calls of one verb; filled by many threads.
+struct Outcome {
+  std::mutex mutex;
+  std::vector<std::string> failures;
+  std::multiset<std::string> addresses;
+
+  void note(const PluginRun& run) {
+    const std::lock_guard lock(mutex);
+    if (!run.ok() && failures.size() < 5) failures.push_back(run.describe());
+    if (!run.ok() || !run.document.is_object()) return;
+    for (const json& ip : run.document.value("ips", json::array())) {
+      addresses.insert(ip.at("address").get<std::string>());
+    }
+  }
+};
+
+// Runs a verb for every container, kWorkers at a time.
+void run_all(const Scenario& what, const char* command, Outcome& outcome) {
+  std::atomic<int> next = 0;
+  std::vector<std::thread> workers;
+  for (int i = 0; i < kWorkers; ++i) {
+    workers.emplace_back([&] {
+      for (int index = next++; index < kContainers; index = next++) {
+        outcome.note(call(what.plugin, call_of(what, command, name_of(index))));
+      }
+    });
+  }
+  for (std::thread& worker : workers) worker.join();
+}
+
+void check_no_failures(const Outcome& outcome) {
+  for (const std::string& failure : outcome.failures) {
+    INFO(failure);
+    CHECK(false);
+  }
+}
+
+std::size_t reservations() {
+  std::size_t count = 0;
+  for (const std::string& name : os::list_directory("/var/lib/cni/networks/testnet")) {
+    if (name.find("10.") == 0) ++count;
+  }
+  return count;
+}
+
+void check_thousand(const char* name, std::size_t addresses_each) {
+  const Scenario& what = scenario(name);
+  require_for(what);
+  Namespaces namespaces;
+  prepare_host(what);
+  const Snapshot before = without_shared(take({}));
+  for (int i = 0; i < kContainers; ++i) (void)namespaces.container(name_of(i));
+
+  Outcome added;
+  run_all(what, "ADD", added);
+  check_no_failures(added);
+  const std::size_t addresses = kContainers * addresses_each;
+  CHECK(added.addresses.size() == addresses);
+  CHECK(std::set<std::string>(added.addresses.begin(), added.addresses.end()).size() == addresses);
+  CHECK(reservations() == kContainers);
+
+  Outcome deleted;
+  run_all(what, "DEL", deleted);
+  check_no_failures(deleted);
+  CHECK(reservations() == 0);
+  CHECK(diff(before, without_shared(take({}))) == "");
+}
+
+TEST_CASE("a thousand containers on a bridge with nftables", "[cli][netns]") {
+  check_thousand("bridge-masquerade-nftables", 1);
+}
+
+TEST_CASE("a thousand reservations at once", "[cli]") { check_thousand("host-local", 2); }
+
+}  // namespace
+}  // namespace cni::test

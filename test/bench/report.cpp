@@ -1,5 +1,6 @@
 #include "test/bench/report.hpp"
 
+#include <cmath>
 #include <cstdio>
 
 #include "pkg/types/error.hpp"
@@ -9,7 +10,9 @@ namespace {
 
 std::string number(double value) {
   char text[32];
-  (void)std::snprintf(text, sizeof text, value < 10 ? "%.2f" : "%.1f", value);
+  const double size = std::fabs(value);
+  const int digits = size < 0.05 ? 4 : size < 10 ? 2 : 1;
+  (void)std::snprintf(text, sizeof text, "%.*f", digits, value);
   return text;
 }
 

@@ -22,7 +22,8 @@ namespace cni::bridge {
 namespace {
 
 // Positions in the result's interfaces.
-constexpr int kContainerInterface = 2;
+constexpr std::size_t kHostInterface = 1;
+constexpr std::size_t kContainerInterface = 2;
 // As long as the reference waits in all; the kernel needs well under a millisecond.
 constexpr std::chrono::milliseconds kPortDeadline{2550};
 
@@ -107,7 +108,8 @@ void configure_layer3(const skel::Request& request, const Config& config, const 
                       netlink::Socket& host, netlink::Socket& container,
                       const netlink::Link& bridge, const netlink::Link& container_link,
                       Result& result, os::Undo& undo) {
-  attachment::take_assigned(delegate::ipam_add(request, undo), kContainerInterface, result);
+  attachment::take_assigned(delegate::ipam_add(request, undo),
+                            static_cast<int>(kContainerInterface), result);
   complete_gateways(config, result);
   delegate::configure_interface(netns, container, container_link, result, interface_setup(config));
   if (config.is_gateway) ensure_gateways(host, bridge, config, result);
@@ -157,13 +159,25 @@ Result add(const skel::Request& request, os::Undo& undo) {
   return result;
 }
 
+// Port and MAC address as ADD reported them; without prevResult they are unknown and found by
+// listing.
+netfilter::SpoofCheckSpec reported_spoof_check(const skel::Request& request) {
+  std::string host_veth;
+  Mac mac;
+  const auto& prev_result = request.config.prev_result;
+  if (prev_result && prev_result->interfaces.size() > kContainerInterface) {
+    host_veth = prev_result->interfaces[kHostInterface].name;
+    mac = Mac::parse(prev_result->interfaces[kContainerInterface].mac).value_or(Mac{});
+  }
+  return spoof_check_of(request, std::move(host_veth), std::move(mac));
+}
+
 void del(const skel::Request& request) {
   // Closed last: what it waits for then is over by the time that the link is gone.
   netfilter::Connection connection;
   ErrorList errors;
   errors.run([&] { attachment::remove_masquerade(request, connection); });
-  errors.run(
-      [&] { netfilter::remove_mac_spoof_check(spoof_check_of(request, {}, {}), connection); });
+  errors.run([&] { netfilter::remove_mac_spoof_check(reported_spoof_check(request), connection); });
   errors.run([&] { attachment::remove_veth(request); });
   errors.run([&] { delegate::ipam_del(request); });
   errors.throw_if_any();

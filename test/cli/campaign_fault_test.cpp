@@ -70,7 +70,7 @@ void check_killed(const char* name) {
     CHECK(campaign.left() == "");
   }
   campaign.del();
-  CHECK(when > 5);
+  CHECK(when > 3);
   CHECK(campaign.left() == "");
 }
 

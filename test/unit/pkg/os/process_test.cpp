@@ -83,7 +83,8 @@ TEST_CASE("a child inherits no descriptor but its three streams") {
   const Fd careless(::open("/dev/null", O_RDONLY));
   const Fd careful(::open("/dev/null", O_RDONLY | O_CLOEXEC));
   REQUIRE(careless);
-  // No pipeline: the shell holds its pipe while it starts the programs. And more than one command, so that it stays a shell.
+  // No pipeline: the shell holds its pipe while it starts the programs. And more than one command,
+  // so that it stays a shell.
   const Exit exit = shell("ls /proc/$$/fd; true");
   CHECK(exit.out == "0\n1\n2\n");
 }

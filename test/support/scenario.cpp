@@ -80,8 +80,8 @@ bool mentions(const Scenario& what, std::string_view word) {
 }  // namespace
 
 const std::vector<Scenario>& scenarios() {
-  static const std::vector<Scenario> all = make_scenarios();
-  return all;
+  static const std::vector<Scenario> kAll = make_scenarios();
+  return kAll;
 }
 
 const Scenario& scenario(std::string_view name) {

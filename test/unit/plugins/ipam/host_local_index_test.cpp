@@ -193,7 +193,7 @@ TEST_CASE("a damaged index is made anew") {
   SECTION("something else") { write_file(path, std::string(good.size(), 'x')); }
   SECTION("any octet of the header wrong") {
     for (std::size_t i = 0; i < 160; ++i) {
-      std::string bad = good;
+      std::string bad = test::file_text(path);
       bad[i] = static_cast<char>(bad[i] ^ 0x10);
       write_file(path, bad);
       check_right();

@@ -1,80 +1,11 @@
-#include "plugins/ipam/host-local/host_local.hpp"
-
 #include <sys/stat.h>
-#include <unistd.h>
-
-#include <optional>
 
 #include "pkg/os/file.hpp"
 #include "pkg/types/error.hpp"
-#include "test/support/catch.hpp"
-#include "test/support/run_plugin.hpp"
-#include "test/support/temporary_folder.hpp"
+#include "test/unit/plugins/ipam/host_local_runtime.hpp"
 
 namespace cni::host_local {
 namespace {
-
-using test::Call;
-using test::call_in_process;
-using test::Hooks;
-using test::json;
-using test::PluginRun;
-
-// One network with a store of its own, and a runtime that calls the plugin for it.
-class Runtime {
- public:
-  // `ipam`: what stands between the braces of the ipam section.
-  explicit Runtime(const std::string& ipam) : ipam_(json::parse("{" + ipam + "}")) {
-    ipam_["dataDir"] = folder_.path();
-  }
-
-  json document(const std::string& version = "1.1.0") const {
-    return {{"cniVersion", version}, {"name", "net"}, {"type", "bridge"}, {"ipam", ipam_}};
-  }
-  PluginRun run_with(const json& config, const std::string& command, const std::string& id,
-                     const std::string& args = {}, const Hooks& hooks = {}) const {
-    Call call;
-    call.command = command;
-    call.container_id = id;
-    call.netns = "/run/netns/none";
-    call.args = args;
-    call.input = config.dump();
-    return call_in_process(plugin, call, hooks);
-  }
-  PluginRun run(const std::string& command, const std::string& id,
-                const std::string& args = {}) const {
-    return run_with(document(), command, id, args);
-  }
-  // The address that an ADD gave.
-  std::string add(const std::string& id, const std::string& args = {}) const {
-    const PluginRun result = run("ADD", id, args);
-    INFO(result.describe());
-    REQUIRE(result.ok());
-    return result.document["ips"][0]["address"];
-  }
-  std::string path(const std::string& file) const { return folder_ / ("net/" + file); }
-  std::optional<std::string> content(const std::string& file) const {
-    return os::read_file(path(file));
-  }
-  void write(const std::string& file, const std::string& content) const {
-    os::make_directories(folder_ / "net");
-    test::write_file(path(file), content);
-  }
-  // Addresses that files stand for.
-  std::size_t held() const {
-    std::size_t count = 0;
-    for (const std::string& name : os::list_directory(folder_ / "net")) {
-      if (Ip::parse(name)) ++count;
-    }
-    return count;
-  }
-  json& ipam() { return ipam_; }
-  const std::string& data_dir() const { return folder_.path(); }
-
- private:
-  test::TemporaryFolder folder_;
-  json ipam_;
-};
 
 mode_t mode_of(const std::string& path) {
   struct stat status {};
@@ -357,43 +288,6 @@ TEST_CASE("host-local STATUS fails where the folder is a file") {
   CHECK(result.msg().find("host-local: addresses cannot be reserved: ") == 0);
   CHECK_FALSE(runtime.run("ADD", "a").ok());
   CHECK(runtime.run("DEL", "a").ok());
-}
-
-TEST_CASE("host-local ADD that fails at any step leaves no address") {
-  Runtime runtime(R"("ranges":[[{"subnet":"10.1.0.0/24"}],[{"subnet":"fd00::/64"}]])");
-  runtime.add("kept");
-  for (int failing = 1; failing <= 2; ++failing) {
-    int steps = 0;
-    Hooks hooks;
-    hooks.on_undo_push = [&](std::string_view) {
-      if (++steps == failing) throw Error(Code::kInternal, "injected");
-    };
-    const PluginRun result = runtime.run_with(runtime.document(), "ADD", "a", {}, hooks);
-    CHECK(result.msg().find("injected") != std::string::npos);
-    CHECK(result.details().empty());
-    CHECK(steps == failing);
-    CHECK(runtime.held() == 2);
-  }
-  Hooks hooks;
-  hooks.before_print = [] { throw Error(Code::kInternal, "injected"); };
-  CHECK_FALSE(runtime.run_with(runtime.document(), "ADD", "a", {}, hooks).ok());
-  CHECK(runtime.held() == 2);
-  CHECK(runtime.run("CHECK", "kept").ok());
-  CHECK_FALSE(runtime.run("CHECK", "a").ok());
-}
-
-TEST_CASE("host-local ADD releases the first address when the second set is exhausted") {
-  Runtime runtime(R"("ranges":[[{"subnet":"10.1.0.0/24"}],[{"subnet":"10.2.0.0/30"}]])");
-  runtime.add("a");
-  CHECK(runtime.run("ADD", "b").msg().find("failed to allocate for range 1: no IP addresses") == 0);
-  CHECK(runtime.held() == 2);
-}
-
-TEST_CASE("host-local finds a free address that only the files know of") {
-  Runtime runtime(R"("subnet":"10.1.0.0/30")");
-  runtime.add("a");
-  CHECK(os::remove_file(runtime.path("10.1.0.2")));
-  CHECK(runtime.add("b") == "10.1.0.2/30");
 }
 
 }  // namespace

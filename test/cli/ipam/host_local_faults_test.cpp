@@ -270,5 +270,22 @@ TEST_CASE("host-local with read-only state says so and needs no writing for what
   CHECK(del.msg().find("fd00::2: read-only file system") != std::string::npos);
 }
 
+TEST_CASE("host-local uses no index of an earlier boot") {
+  require_root_or_skip();
+  const Namespaces namespaces;
+  const Network network(namespaces.folder());
+  REQUIRE(network.ok("ADD", "a"));
+  // Written in place, which changes nothing that the index goes by: only reading all files shows
+  // it.
+  write_file(namespaces.folder() + "/net/10.1.0.2", "b\r\neth0");
+  REQUIRE_FALSE(network.run("CHECK", "b").ok());
+  const char* boot_id = "/proc/sys/kernel/random/boot_id";
+  const std::string another = namespaces.folder() + "/boot_id";
+  write_file(another, "00000000-1111-2222-3333-444444444444\n");
+  REQUIRE(::mount(another.c_str(), boot_id, nullptr, MS_BIND, nullptr) == 0);
+  CHECK(network.ok("CHECK", "b"));
+  REQUIRE(::umount(boot_id) == 0);
+}
+
 }  // namespace
 }  // namespace cni::test

@@ -9,8 +9,8 @@ namespace cni::os {
 Undo::~Undo() { (void)roll_back(); }  // skel reports failures by calling roll_back itself
 
 void Undo::push(std::string name, Step step) {
-  entries_.push_back({name, std::move(step)});
-  if (observer_) observer_(name);
+  entries_.push_back({std::move(name), std::move(step)});
+  if (observer_) observer_(entries_.back().name);
 }
 
 void Undo::commit() { entries_.clear(); }

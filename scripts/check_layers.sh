@@ -48,6 +48,7 @@ find pkg plugins \( -name '*.hpp' -o -name '*.cpp' \) -print0 | sort -z | xargs 
   }
   FNR == 1 { inside_netlink = FILENAME ~ /^pkg\/(netlink|netfilter)\// }
   /^#[ \t]*include[ \t]*"/ { split($0, part, "\""); check_project_include(part[2]) }
+  /^#[ \t]*include[ \t]*<netlink\// { complain("no libnl; docs/decisions/0001 says why") }
   /^#[ \t]*include[ \t]*<nlohmann\/json\.hpp>/ && FILENAME ~ /\.hpp$/ && FILENAME != "pkg/types/json.hpp" {
     complain("headers take <nlohmann/json_fwd.hpp>")
   }

@@ -5,10 +5,10 @@
 # which is attached to every network of a folder, and the container of interest shares it. Ends with the exit status of
 # `docker run`, and takes everything back before. Works with docker and with podman's docker command, for example
 #
-#   sudo ./scripts/docker-run.sh --rm docker.io/library/busybox ip address
+#   sudo ./scripts/docker-run.sh --rm busybox ip address
 #
 #   DOCKER          the command (default docker, or podman if there is no docker)
-#   SLEEPER_IMAGE   image with a `sleep` for the first container (default docker.io/library/busybox)
+#   SLEEPER_IMAGE   image with a `sleep` for the first container (default busybox)
 #
 # NETCONFPATH, CNI_PATH, CNI_ARGS and DEBUG are those of exec-plugins.sh; see there. Missing packages are installed, but docker
 # or podman has to be there. Needs root.
@@ -56,7 +56,7 @@ clean_up() {
 trap clean_up EXIT
 stop_on_signals
 
-"$docker" run --detach --name "$sleeper" --net=none "${SLEEPER_IMAGE:-docker.io/library/busybox}" sleep 2147483647 >/dev/null
+"$docker" run --detach --name "$sleeper" --net=none "${SLEEPER_IMAGE:-busybox}" sleep 2147483647 >/dev/null
 pid=$("$docker" inspect --format '{{.State.Pid}}' "$sleeper")
 netns=/proc/$pid/ns/net
 if [[ ! $pid =~ ^[1-9][0-9]*$ || ! -e $netns ]]; then

@@ -131,7 +131,7 @@ case $1 in
   run)
     shift
     if [[ $1 == --detach ]]; then
-      [[ $* == "--detach --name cni-"*" --net=none docker.io/library/busybox sleep 2147483647" ]] || exit 125
+      [[ $* == "--detach --name cni-"*" --net=none busybox sleep 2147483647" ]] || exit 125
       echo "$3" >"$work/name"
       unshare --net sleep 2147483647 >/dev/null 2>&1 &
       echo $! >"$work/pid"

@@ -49,8 +49,7 @@ struct Link {
 };
 
 // Throws Code::kInvalidNetworkConfig unless text is a name that the kernel takes: 1 to 15 octets,
-// not "." or "..", without
-// "/", ":" and white space.
+// not "." or "..", without "/", ":" and white space.
 void check_link_name(std::string_view name);
 
 // Throws Code::kInvalidNetworkConfig, naming `key`, for an MTU that no virtual interface takes. 0

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "pkg/netfilter/nft.hpp"
+#include "pkg/netfilter/races.hpp"
 #include "pkg/netlink/socket.hpp"
 #include "pkg/types/error.hpp"
 
@@ -25,7 +26,6 @@ constexpr std::string_view kAllowed = "cni-macspoofchk-allowed";  // port and MA
 constexpr std::string_view kChecked = "cni-macspoofchk-ports";    // port
 // Two of its own, and the jump from PREROUTING.
 constexpr std::uint32_t kChainUse = 3;
-constexpr int kMaxAttempts = 16;
 constexpr std::size_t kMaxDeletions = 500;
 // What a chain's name may have; the reference cannot have made a longer one.
 constexpr std::size_t kMaxChainName = 255;
@@ -121,24 +121,6 @@ void delete_leftovers(Socket& socket, NftTransaction& transaction, const SpoofCh
   for (const std::string_view set : {kAllowed, kChecked}) {
     for (const NftElement& element : nft_list_elements(socket, table(), set)) {
       if (port_of(element) == spec.host_veth) transaction.delete_element(set, element.key);
-    }
-  }
-}
-
-// Runs fn(attempt) until it succeeds; EEXIST and ENOENT mean that somebody else was faster, and fn
-// looks again.
-template <class Fn>
-void with_retries(Fn&& fn) {
-  for (int attempt = 0;; ++attempt) {
-    try {
-      fn(attempt);
-      return;
-    } catch (Error& error) {
-      if (error.sys_errno != EEXIST && error.sys_errno != ENOENT) throw;
-      if (attempt == kMaxAttempts) {
-        error.code = Code::kTryAgainLater;
-        throw;
-      }
     }
   }
 }

@@ -6,6 +6,7 @@
 
 #include "pkg/netfilter/masquerade_backends.hpp"
 #include "pkg/netfilter/nft.hpp"
+#include "pkg/netfilter/races.hpp"
 #include "pkg/types/error.hpp"
 #include "pkg/types/hash.hpp"
 
@@ -24,9 +25,6 @@ constexpr std::size_t kMaxComment = 128;
 // again whenever one is added.)
 constexpr std::string_view kSetPrefix = "containers_";
 
-// Changes of shared objects by others, between our look at them and our transaction, that are put
-// up with.
-constexpr int kMaxAttempts = 16;
 // Deletions that go into one transaction, so that it fits the socket's buffer.
 constexpr std::size_t kMaxDeletions = 500;
 
@@ -159,24 +157,6 @@ class Shared {
   std::vector<NftRuleInfo> checks_;
   bool has_postrouting_;
 };
-
-// Runs fn(attempt) until it succeeds; EEXIST and ENOENT mean that somebody else was faster, and fn
-// looks again.
-template <class Fn>
-void with_retries(Fn&& fn) {
-  for (int attempt = 0;; ++attempt) {
-    try {
-      fn(attempt);
-      return;
-    } catch (Error& error) {
-      if (error.sys_errno != EEXIST && error.sys_errno != ENOENT) throw;
-      if (attempt == kMaxAttempts) {
-        error.code = Code::kTryAgainLater;
-        throw;
-      }
-    }
-  }
-}
 
 // An element of that address left by somebody who is gone would keep a wrong comment: it is
 // replaced.

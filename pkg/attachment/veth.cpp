@@ -53,8 +53,7 @@ netfilter::MasqueradeSpec masquerade_spec(const skel::Request& request, std::str
 }
 
 void remove_masquerade(const skel::Request& request, netfilter::Connection& connection) {
-  const auto& prev_result = request.config.prev_result;
-  netfilter::remove_masquerade(masquerade_spec(request, {}, prev_result ? &*prev_result : nullptr),
+  netfilter::remove_masquerade(masquerade_spec(request, {}, request.config.prev_result()),
                                connection);
 }
 

@@ -8,7 +8,6 @@
 #include <vector>
 
 #include "pkg/os/fd.hpp"
-#include "pkg/os/process.hpp"
 #include "pkg/types/error.hpp"
 
 namespace cni::delegate {
@@ -71,11 +70,11 @@ Error error_of(std::string_view type, const os::Exit& exit) {
 }
 
 // An executable that is being replaced cannot be run for a moment (ETXTBSY).
-os::Exit run_patiently(const os::Command& command) {
+std::unique_ptr<os::Process> start_patiently(const os::Command& command) {
   constexpr int kMaxAttempts = 10;
   for (int attempt = 0;; ++attempt) {
     try {
-      return os::run(command);
+      return std::make_unique<os::Process>(command);
     } catch (const Error& error) {
       if (error.sys_errno != ETXTBSY || attempt == kMaxAttempts) throw;
     }
@@ -112,17 +111,24 @@ std::string find_in_path(std::string_view type, std::string_view cni_path) {
               cat("failed to find plugin ", quote(type), " in path [", searched, "]"));
 }
 
-std::string run(const skel::Request& request, std::string_view type, skel::Command command) {
-  os::Command process;
-  process.path = find_in_path(type, request.path);
-  process.argv = {process.path};
-  process.input = request.stdin_data;
-  process.environment = environment_for(request, command);
-  os::Exit exit = run_patiently(process);
-  if (!exit.ok()) throw error_of(type, exit);
+Delegate::Delegate(const skel::Request& request, std::string_view type, skel::Command command)
+    : request_(request), type_(type) {
+  os::Command program;
+  program.path = find_in_path(type, request.path);
+  program.argv = {program.path};
+  program.input = request.stdin_data;
+  program.environment = environment_for(request, command);
+  process_ = start_patiently(program);
+}
+
+void Delegate::begin() { process_->begin(); }
+
+std::string Delegate::finish() {
+  os::Exit exit = process_->finish();
+  if (!exit.ok()) throw error_of(type_, exit);
   if (!exit.err.empty()) {
     try {
-      os::write_all(request.err, exit.err, "write to stderr");
+      os::write_all(request_.err, exit.err, "write to stderr");
     } catch (const Error&) {
       // Log text that nobody reads.
     }
@@ -130,12 +136,16 @@ std::string run(const skel::Request& request, std::string_view type, skel::Comma
   return std::move(exit.out);
 }
 
-Result run_add(const skel::Request& request, std::string_view type) {
-  const std::string out = run(request, type, skel::Command::kAdd);
-  return context(cat("result of plugin ", type), [&] {
+Result Delegate::finish_add() {
+  const std::string out = finish();
+  return context(cat("result of plugin ", type_), [&] {
     const auto document = parse_json(out, "failed to unmarshal raw result");
-    return read_result(Reader(*document), request.config.cni_version);
+    return read_result(Reader(*document), request_.config.cni_version);
   });
+}
+
+std::string run(const skel::Request& request, std::string_view type, skel::Command command) {
+  return Delegate(request, type, command).finish();
 }
 
 }  // namespace cni::delegate

@@ -1,10 +1,11 @@
 // Finding and running other plugins.
 #pragma once
 
-#include <optional>
+#include <memory>
 #include <string>
 #include <string_view>
 
+#include "pkg/os/process.hpp"
 #include "pkg/skel/request.hpp"
 #include "pkg/types/result.hpp"
 
@@ -18,13 +19,30 @@ void check_type(std::string_view type);
 // paths provided` and `failed to find plugin "X" in path [a b]`.
 std::string find_in_path(std::string_view type, std::string_view cni_path);
 
-// Runs a plugin with the request's configuration and environment, CNI_COMMAND set to `command`.
-// Returns its stdout. A plugin's error object is thrown with its own code, message and details; one
-// that dies without is Code::kDelegateFailed with its exit status or signal and the end of its
-// stderr.
-std::string run(const skel::Request& request, std::string_view type, skel::Command command);
+// A plugin that was started with the request's environment, CNI_COMMAND set to `command`. It can do
+// nothing before it has its configuration, so that it may be started ahead of what has to come
+// first; one that is never given it is killed. The request has to outlive it.
+class Delegate {
+ public:
+  // Throws what find_in_path throws, and Code::kDelegateFailed if it cannot be started.
+  Delegate(const skel::Request& request, std::string_view type, skel::Command command);
 
-// run for ADD: the result; a result without cniVersion is taken to have the configuration's.
-Result run_add(const skel::Request& request, std::string_view type);
+  // Gives it the request's configuration.
+  void begin();
+  // Waits for its end, after begin if that was not called, and returns its stdout. A plugin's error
+  // object is thrown with its own code, message and details; one that dies without is
+  // Code::kDelegateFailed with its exit status or signal and the end of its stderr.
+  std::string finish();
+  // finish for ADD: the result; a result without cniVersion is taken to have the configuration's.
+  Result finish_add();
+
+ private:
+  const skel::Request& request_;
+  std::string type_;
+  std::unique_ptr<os::Process> process_;
+};
+
+// Runs a plugin from start to end, with the errors of Delegate.
+std::string run(const skel::Request& request, std::string_view type, skel::Command command);
 
 }  // namespace cni::delegate

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cerrno>
 
-#include "pkg/delegate/delegate.hpp"
 #include "pkg/netlink/route.hpp"
 #include "pkg/os/sysctl.hpp"
 #include "pkg/types/error.hpp"
@@ -123,15 +122,20 @@ void settle_addresses(const ns::Netns& netns, netlink::Socket& container,
 
 }  // namespace
 
-Result ipam_add(const skel::Request& request, os::Undo& undo) {
-  const std::string& type = request.config.ipam_type;
-  (void)find_in_path(type, request.path);  // nothing to release if there is no such plugin
-  // Pushed first: a delegate whose ADD failed gets a DEL too, as the specification demands.
-  undo.push(cat("release the addresses of ", type), [request] { ipam_del(request); });
-  Result result = run_add(request, type);
+IpamAddition::IpamAddition(const skel::Request& request)
+    : request_(request), delegate_(request, request.config.ipam_type, skel::Command::kAdd) {}
+
+void IpamAddition::begin(os::Undo& undo) {
+  undo.push(cat("release the addresses of ", request_.config.ipam_type),
+            [request = request_] { ipam_del(request); });
+  delegate_.begin();
+}
+
+Result IpamAddition::finish() {
+  Result result = delegate_.finish_add();
   if (result.ips.empty()) {
     throw Error(Code::kInvalidNetworkConfig, "IPAM plugin returned missing IP config",
-                cat("ipam.type is ", quote(type)));
+                cat("ipam.type is ", quote(request_.config.ipam_type)));
   }
   return result;
 }
@@ -219,12 +223,13 @@ void check_routes(netlink::Socket& container, const netlink::Link& link, const R
 }
 
 const Interface& expected_interface(const skel::Request& request) {
-  if (!request.config.prev_result) {
+  const Result* prev_result = request.config.prev_result();
+  if (prev_result == nullptr) {
     throw Error(Code::kInvalidNetworkConfig, "Required prevResult missing",
                 "CHECK needs the result of ADD under the key prevResult");
   }
   std::string found_sandbox;
-  for (const Interface& interface : request.config.prev_result->interfaces) {
+  for (const Interface& interface : prev_result->interfaces) {
     if (interface.name != request.ifname) continue;
     if (interface.sandbox == request.netns) return interface;
     found_sandbox = interface.sandbox;

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "pkg/delegate/delegate.hpp"
 #include "pkg/netlink/addr.hpp"
 #include "pkg/netlink/link.hpp"
 #include "pkg/netlink/socket.hpp"
@@ -15,10 +16,26 @@
 
 namespace cni::delegate {
 
-// ADD of the configuration's ipam.type; pushes the release of the addresses. If the delegate itself
-// fails, it gets a DEL before the error goes on (SPEC.md, delegated ADD). Throws `IPAM plugin
-// returned missing IP config` for a result without addresses.
-Result ipam_add(const skel::Request& request, os::Undo& undo);
+// ADD of the configuration's ipam.type, in steps: the delegate starts up while the caller makes the
+// link, and chooses addresses while the caller sets it up. The request has to outlive it.
+class IpamAddition {
+ public:
+  // Starts the delegate, which reserves nothing yet. Throws as Delegate does.
+  explicit IpamAddition(const skel::Request& request);
+
+  // Lets it reserve addresses; pushes their release first. A delegate whose ADD fails gets a DEL
+  // too before the error goes on (SPEC.md, delegated ADD). Only to be called once CNI_IFNAME is
+  // the caller's: that DEL would release the address of the container's other interface of that
+  // name.
+  void begin(os::Undo& undo);
+  // Its result. Throws `IPAM plugin returned missing IP config` for one without addresses.
+  Result finish();
+
+ private:
+  const skel::Request& request_;
+  Delegate delegate_;
+};
+
 // Each runs the verb of ipam.type; they do nothing if there is no ipam.type.
 void ipam_del(const skel::Request& request);
 void ipam_check(const skel::Request& request);

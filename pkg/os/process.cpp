@@ -12,7 +12,6 @@
 #include <cerrno>
 #include <cstring>
 
-#include "pkg/os/fd.hpp"
 #include "pkg/types/error.hpp"
 
 namespace cni::os {
@@ -130,11 +129,8 @@ class PipeSignalBlock {
 };
 
 // Feeds and drains the child until it has closed both outputs.
-void exchange(Fd in, Fd out, Fd err, std::string_view input, Exit& result) {
+void exchange(Fd& in, Fd& out, Fd& err, std::string_view& input, Exit& result) {
   const PipeSignalBlock block;
-  // Most inputs fit the pipe at once; then there is nothing to poll for.
-  (void)::fcntl(in.get(), F_SETFL, O_NONBLOCK);
-  write_some(in, input);
   while (out || err) {
     std::array<pollfd, 3> polled = {pollfd{out.get(), POLLIN, 0}, pollfd{err.get(), POLLIN, 0},
                                     pollfd{in.get(), POLLOUT, 0}};
@@ -150,14 +146,6 @@ void exchange(Fd in, Fd out, Fd err, std::string_view input, Exit& result) {
   }
 }
 
-int wait_for(pid_t pid) {
-  int status = 0;
-  while (::waitpid(pid, &status, 0) < 0) {
-    if (errno != EINTR) throw system_error("wait for a child", errno, Code::kDelegateFailed);
-  }
-  return status;
-}
-
 }  // namespace
 
 std::string Exit::describe() const {
@@ -168,18 +156,48 @@ std::string Exit::describe() const {
   return cat("signal: ", name);
 }
 
-Exit run(const Command& command) {
+Process::Process(const Command& command) : input_(command.input), rest_(input_) {
   Pipe in = make_pipe();
   Pipe out = make_pipe();
   Pipe err = make_pipe();
-  const pid_t pid = SpawnSetup(in.read.get(), out.write.get(), err.write.get()).spawn(command);
-  in.read.reset();
-  out.write.reset();
-  err.write.reset();
+  pid_ = SpawnSetup(in.read.get(), out.write.get(), err.write.get()).spawn(command);
+  in_ = std::move(in.write);
+  out_ = std::move(out.read);
+  err_ = std::move(err.read);
+}
 
+Process::~Process() {
+  if (pid_ < 0) return;
+  if (!begun_) (void)::kill(pid_, SIGKILL);
+  try {
+    (void)finish();
+  } catch (const std::exception&) {
+    // Nobody asks for its end any more.
+  }
+}
+
+void Process::begin() {
+  begun_ = true;
+  const PipeSignalBlock block;
+  // Most inputs fit the pipe at once; then there is nothing to poll for.
+  (void)::fcntl(in_.get(), F_SETFL, O_NONBLOCK);
+  write_some(in_, rest_);
+}
+
+int Process::wait() {
+  int status = 0;
+  while (::waitpid(pid_, &status, 0) < 0) {
+    if (errno != EINTR) throw system_error("wait for a child", errno, Code::kDelegateFailed);
+  }
+  pid_ = -1;
+  return status;
+}
+
+Exit Process::finish() {
+  if (!begun_) begin();
   Exit result;
-  exchange(std::move(in.write), std::move(out.read), std::move(err.read), command.input, result);
-  const int status = wait_for(pid);
+  exchange(in_, out_, err_, rest_, result);
+  const int status = wait();
   if (WIFSIGNALED(status)) {
     result.signal = WTERMSIG(status);
   } else {
@@ -187,6 +205,8 @@ Exit run(const Command& command) {
   }
   return result;
 }
+
+Exit run(const Command& command) { return Process(command).finish(); }
 
 std::optional<std::string> find_program(std::string_view name, std::string_view search_path) {
   while (!search_path.empty()) {

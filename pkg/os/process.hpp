@@ -6,6 +6,8 @@
 #include <string_view>
 #include <vector>
 
+#include "pkg/os/fd.hpp"
+
 namespace cni::os {
 
 struct Exit {
@@ -26,9 +28,36 @@ struct Command {
   std::optional<std::vector<std::string>> environment;  // absent: this process's
 };
 
-// Runs the command and waits for its end; collects stdout and stderr. The child has no other
-// descriptors of ours and an empty signal mask. Throws Code::kDelegateFailed if it cannot be
-// started (sys_errno tells why).
+// A running program. It has no other descriptors of ours and an empty signal mask.
+class Process {
+ public:
+  // Throws Code::kDelegateFailed if it cannot be started (sys_errno tells why).
+  explicit Process(const Command& command);
+  Process(const Process&) = delete;
+  Process& operator=(const Process&) = delete;
+  // A program that has not been given its input yet is killed; another is waited for.
+  ~Process();
+
+  // Gives it its input, or the start of a long one, which finish goes on with. Until then it waits
+  // if it reads its input first.
+  void begin();
+  // Waits for its end, after begin if that was not called; collects stdout and stderr. To be called
+  // once.
+  Exit finish();
+
+ private:
+  int wait();
+
+  std::string input_;
+  std::string_view rest_;  // what of input_ is not written yet
+  Fd in_;
+  Fd out_;
+  Fd err_;
+  int pid_ = -1;  // -1: waited for
+  bool begun_ = false;
+};
+
+// Runs the command and waits for its end; throws as Process does.
 Exit run(const Command& command);
 
 // The first executable regular file of that name in a colon-separated list of folders; empty

@@ -4,7 +4,6 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "pkg/types/error.hpp"
 #include "pkg/types/version.hpp"
 
 namespace cni {
@@ -21,11 +20,6 @@ void read_shared_dns(const Reader& in, NetConf& out) {
   const bool present =
       dns->has("nameservers") || dns->has("domain") || dns->has("search") || dns->has("options");
   if (present) out.dns = value;
-}
-
-void read_shared_prev_result(const Reader& in, NetConf& out) {
-  const auto prev_result = in.object("prevResult");
-  if (prev_result) out.prev_result = read_prev_result(*prev_result, out.cni_version);
 }
 
 void read_valid_attachments(const Reader& in, NetConf& out) {
@@ -74,7 +68,22 @@ void NetConf::read_shared_keys(Strictness strictness) {
   read([&] { read_ipam_type(in, *this); });
   read([&] { read_shared_dns(in, *this); });
   read([&] { read_valid_attachments(in, *this); });
-  read([&] { read_shared_prev_result(in, *this); });
+  read([&] { read_shared_prev_result(strictness); });
+}
+
+void NetConf::read_shared_prev_result(Strictness strictness) {
+  const auto document_part = root().object("prevResult");
+  if (!document_part) return;
+  try {
+    prev_result_ = read_prev_result(*document_part, cni_version);
+  } catch (const Error& error) {
+    if (strictness == Strictness::kStrict) prev_result_error_ = error;
+  }
+}
+
+const Result* NetConf::prev_result() const {
+  if (prev_result_error_) throw *prev_result_error_;
+  return prev_result_ ? &*prev_result_ : nullptr;
 }
 
 Reader NetConf::root() const { return Reader(*document); }

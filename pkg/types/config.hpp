@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "pkg/types/error.hpp"
 #include "pkg/types/json.hpp"
 #include "pkg/types/result.hpp"
 
@@ -33,7 +34,6 @@ struct NetConf {
   std::string type;
   std::string ipam_type;   // empty without an ipam section
   std::optional<Dns> dns;  // absent if none of its keys is given
-  std::optional<Result> prev_result;
   std::vector<Attachment> valid_attachments;
 
   // Reads name and cniVersion of a document. Throws Code::kDecodingFailure if it is not a JSON
@@ -45,7 +45,18 @@ struct NetConf {
   // counts as absent.
   void read_shared_keys(Strictness strictness);
 
+  // The result of the plugins before this one, or of the ADD that is checked or undone; null
+  // without one. Throws what read_prev_result found wrong with it, so that only plugins that use it
+  // refuse it; after lenient reading such a one counts as absent.
+  const Result* prev_result() const;
+
   Reader root() const;
+
+ private:
+  void read_shared_prev_result(Strictness strictness);
+
+  std::optional<Result> prev_result_;
+  std::optional<Error> prev_result_error_;
 };
 
 // True if the list has that container and interface.

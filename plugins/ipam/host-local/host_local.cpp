@@ -159,8 +159,9 @@ void check(const skel::Request& request) {
                 cat("nothing is reserved for its interface ", request.ifname, " in ",
                     config.location.folder()));
   }
-  if (!request.config.prev_result) return;
-  for (const IpConfig& expected : request.config.prev_result->ips) {
+  const Result* prev_result = request.config.prev_result();
+  if (prev_result == nullptr) return;
+  for (const IpConfig& expected : prev_result->ips) {
     const Ip& ip = expected.address.address;
     const bool ours = std::any_of(config.range_sets.begin(), config.range_sets.end(),
                                   [&](const RangeSet& set) { return set.find(ip) != nullptr; });

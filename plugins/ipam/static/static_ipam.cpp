@@ -26,10 +26,11 @@ void del(const skel::Request&) {}
 
 void check(const skel::Request& request) {
   const Config config = parse(request);
-  if (!request.config.prev_result) {
+  const Result* prev_result = request.config.prev_result();
+  if (prev_result == nullptr) {
     throw Error(Code::kInvalidNetworkConfig, "Required prevResult missing");
   }
-  const std::vector<IpConfig>& present = request.config.prev_result->ips;
+  const std::vector<IpConfig>& present = prev_result->ips;
   for (const Address& expected : config.addresses) {
     const std::string failure = cat("static: Failed to match addr ", expected.address.to_string(),
                                     " on interface ", request.ifname);

@@ -3,6 +3,7 @@
 #include <linux/if.h>
 
 #include <chrono>
+#include <optional>
 
 #include "pkg/attachment/interface.hpp"
 #include "pkg/attachment/veth.hpp"
@@ -107,9 +108,8 @@ Result describe_interfaces(const skel::Request& request, const netlink::Link& br
 void configure_layer3(const skel::Request& request, const Config& config, const ns::Netns& netns,
                       netlink::Socket& host, netlink::Socket& container,
                       const netlink::Link& bridge, const netlink::Link& container_link,
-                      Result& result, os::Undo& undo) {
-  attachment::take_assigned(delegate::ipam_add(request, undo),
-                            static_cast<int>(kContainerInterface), result);
+                      delegate::IpamAddition& ipam, Result& result, os::Undo& undo) {
+  attachment::take_assigned(ipam.finish(), static_cast<int>(kContainerInterface), result);
   complete_gateways(config, result);
   delegate::configure_interface(netns, container, container_link, result, interface_setup(config));
   if (config.is_gateway) ensure_gateways(host, bridge, config, result);
@@ -133,10 +133,13 @@ Result add(const skel::Request& request, os::Undo& undo) {
   const ns::Netns netns = ns::Netns::open(request.netns);
   netlink::Socket host = netlink::Socket::open();
   netlink::Socket container = netlink::Socket::open_in(netns);
+  std::optional<delegate::IpamAddition> ipam;
+  if (!request.config.ipam_type.empty()) ipam.emplace(request);
 
   netlink::Link bridge = ensure_bridge(host, config);
   const netlink::ContainerVeth veth =
       attachment::add_veth(request, config.mac, config.mtu, host, container, undo);
+  if (ipam) ipam->begin(undo);
   attach_port(request, config, host, veth.host, bridge);
   if (config.mac_spoof_check) {
     netfilter::add_mac_spoof_check(spoof_check_of(request, veth.host.name, veth.container.mac),
@@ -145,9 +148,9 @@ Result add(const skel::Request& request, os::Undo& undo) {
   // Read back last: a bridge that somebody else made may have taken the new port's address.
   bridge = netlink::get_link(host, bridge.index);
   Result result = describe_interfaces(request, bridge, veth);
-  const bool layer3 = !request.config.ipam_type.empty();
-  if (layer3) {
-    configure_layer3(request, config, netns, host, container, bridge, veth.container, result, undo);
+  if (ipam) {
+    configure_layer3(request, config, netns, host, container, bridge, veth.container, *ipam, result,
+                     undo);
   } else if (!config.disable_container_interface) {
     netlink::set_up(container, veth.container.index);
   }
@@ -164,8 +167,8 @@ Result add(const skel::Request& request, os::Undo& undo) {
 netfilter::SpoofCheckSpec reported_spoof_check(const skel::Request& request) {
   std::string host_veth;
   Mac mac;
-  const auto& prev_result = request.config.prev_result;
-  if (prev_result && prev_result->interfaces.size() > kContainerInterface) {
+  const Result* prev_result = request.config.prev_result();
+  if (prev_result != nullptr && prev_result->interfaces.size() > kContainerInterface) {
     host_veth = prev_result->interfaces[kHostInterface].name;
     mac = Mac::parse(prev_result->interfaces[kContainerInterface].mac).value_or(Mac{});
   }
@@ -221,7 +224,7 @@ netlink::Link check_port(netlink::Socket& host, const netlink::Link& bridge, con
 void check(const skel::Request& request) {
   const Config config = parse(request);
   const Interface& expected = delegate::expected_interface(request);
-  const Result& result = *request.config.prev_result;
+  const Result& result = *request.config.prev_result();
   delegate::ipam_check(request);
 
   netlink::Socket host = netlink::Socket::open();

@@ -39,12 +39,13 @@ std::vector<IpConfig> loopback_addresses(netlink::Socket& container, const netli
 }
 
 Result add(const skel::Request& request, os::Undo& undo) {
+  const Result* prev_result = request.config.prev_result();
   const ns::Netns netns = ns::Netns::open(request.netns);
   netlink::Socket container = netlink::Socket::open_in(netns);
   const netlink::Link lo = netlink::get_link(container, kName);
   set_up(netns, container, lo, undo);
   std::vector<IpConfig> addresses = loopback_addresses(container, lo);
-  if (request.config.prev_result) return *request.config.prev_result;
+  if (prev_result != nullptr) return *prev_result;
 
   Result result;
   result.interfaces.push_back(

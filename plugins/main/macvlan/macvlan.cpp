@@ -1,6 +1,7 @@
 #include "plugins/main/macvlan/macvlan.hpp"
 
 #include <cerrno>
+#include <optional>
 
 #include "pkg/attachment/interface.hpp"
 #include "pkg/delegate/ipam.hpp"
@@ -83,10 +84,9 @@ netlink::Link add_link(const skel::Request& request, const Config& config, const
   return netlink::get_link(container, request.ifname);
 }
 
-void configure_layer3(const skel::Request& request, const ns::Netns& netns,
-                      netlink::Socket& container, const netlink::Link& link, Result& result,
-                      os::Undo& undo) {
-  attachment::take_assigned(delegate::ipam_add(request, undo), 0, result);
+void configure_layer3(const ns::Netns& netns, netlink::Socket& container, const netlink::Link& link,
+                      delegate::IpamAddition& ipam, Result& result) {
+  attachment::take_assigned(ipam.finish(), 0, result);
   // Others on the wire may have the address, so its detection runs as the kernel has it.
   delegate::configure_interface(netns, container, link, result,
                                 {.dad = netlink::Dad::kKernelDefault, .notify_neighbours = true});
@@ -97,14 +97,17 @@ Result add(const skel::Request& request, os::Undo& undo) {
   const ns::Netns netns = ns::Netns::open(request.netns);
   netlink::Socket host = netlink::Socket::open();
   netlink::Socket container = netlink::Socket::open_in(netns);
+  std::optional<delegate::IpamAddition> ipam;
+  if (!request.config.ipam_type.empty()) ipam.emplace(request);
 
   const netlink::Link link = add_link(request, config, netns, host, container, undo);
+  if (ipam) ipam->begin(undo);
   Result result;
   result.interfaces = {{.name = link.name, .mac = link.mac.to_string(), .sandbox = request.netns}};
-  if (request.config.ipam_type.empty()) {
+  if (!ipam) {
     netlink::set_up(container, link.index);
   } else {
-    configure_layer3(request, netns, container, link, result, undo);
+    configure_layer3(netns, container, link, *ipam, result);
     (void)netlink::announce_addresses(container, link);
   }
   if (request.config.dns) result.dns = *request.config.dns;
@@ -134,7 +137,7 @@ netlink::Link check_link(netlink::Socket& container, const Config& config,
 void check(const skel::Request& request) {
   const Config config = parse(request);
   const Interface& expected = delegate::expected_interface(request);
-  const Result& result = *request.config.prev_result;
+  const Result& result = *request.config.prev_result();
   delegate::ipam_check(request);
 
   netlink::Socket host = netlink::Socket::open();

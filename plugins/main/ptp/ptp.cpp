@@ -24,17 +24,9 @@ namespace {
 // Position in the result's interfaces; the host end is 0.
 constexpr int kContainerInterface = 1;
 
-netlink::ContainerVeth add_veth(const skel::Request& request, const Config& config,
-                                netlink::Socket& host, netlink::Socket& container, os::Undo& undo) {
-  netlink::ContainerVeth veth =
-      attachment::add_veth(request, {}, config.mtu, host, container, undo);
-  netlink::attach_host_veth(host, veth.host, attachment::veth_owner(request));
-  return veth;
-}
-
 Result assign_addresses(const skel::Request& request, const netlink::ContainerVeth& veth,
-                        os::Undo& undo) {
-  Result result = delegate::ipam_add(request, undo);
+                        delegate::IpamAddition& ipam) {
+  Result result = ipam.finish();
   result.interfaces = {{.name = veth.host.name, .mac = veth.host.mac.to_string()},
                        {.name = veth.container.name,
                         .mac = veth.container.mac.to_string(),
@@ -111,9 +103,13 @@ Result add(const skel::Request& request, os::Undo& undo) {
   const ns::Netns netns = ns::Netns::open(request.netns);
   netlink::Socket host = netlink::Socket::open();
   netlink::Socket container = netlink::Socket::open_in(netns);
+  delegate::IpamAddition ipam(request);
 
-  const netlink::ContainerVeth veth = add_veth(request, config, host, container, undo);
-  Result result = assign_addresses(request, veth, undo);
+  const netlink::ContainerVeth veth =
+      attachment::add_veth(request, {}, config.mtu, host, container, undo);
+  ipam.begin(undo);
+  netlink::attach_host_veth(host, veth.host, attachment::veth_owner(request));
+  Result result = assign_addresses(request, veth, ipam);
   enable_forwarding(result);
   configure_container(netns, container, veth.container, result);
   configure_host(host, veth.host, result);
@@ -159,7 +155,7 @@ void check(const skel::Request& request) {
   const Config config = parse(request);
   delegate::check_type(request.config.ipam_type);
   const Interface& expected = delegate::expected_interface(request);
-  const Result& result = *request.config.prev_result;
+  const Result& result = *request.config.prev_result();
   delegate::ipam_check(request);
 
   netlink::Socket host = netlink::Socket::open();

@@ -45,6 +45,8 @@ Request request_in(const TemporaryFolder& folder) {
   return request;
 }
 
+Result add(const Request& request) { return Delegate(request, "tool", Command::kAdd).finish_add(); }
+
 TEST_CASE("a delegate's type is one component of a path") {
   CHECK_NOTHROW(check_type("host-local"));
   CHECK_NOTHROW(check_type("..."));
@@ -136,28 +138,49 @@ TEST_CASE("a delegate that is being replaced is run once it is there") {
   closer.join();
 }
 
+TEST_CASE("a delegate that was started ahead gets its configuration when it is to begin") {
+  const TemporaryFolder folder;
+  const std::string note = folder / "note";
+  plant(folder / "tool", cat("input=$(cat); printf %s \"$input\" > ", note, "; echo done"));
+  const Request request = request_in(folder);
+  Delegate delegate(request, "tool", Command::kAdd);
+  ::usleep(50000);
+  CHECK(::access(note.c_str(), F_OK) != 0);
+  delegate.begin();
+  CHECK(delegate.finish() == "done\n");
+  CHECK(test::file_text(note) == request.stdin_data);
+}
+
+TEST_CASE("a delegate that is never to begin does nothing") {
+  const TemporaryFolder folder;
+  plant(folder / "tool", cat("cat; touch ", folder / "note"));
+  const Request request = request_in(folder);
+  { const Delegate delegate(request, "tool", Command::kAdd); }
+  CHECK(::access((folder / "note").c_str(), F_OK) != 0);
+}
+
 TEST_CASE("a result without version is taken to have the configuration's") {
   const TemporaryFolder folder;
   plant(folder / "tool", R"(echo '{"ips":[{"address":"10.0.0.2/24"}]}')");
-  CHECK(run_add(request_in(folder), "tool").ips.at(0).address.to_string() == "10.0.0.2/24");
+  CHECK(add(request_in(folder)).ips.at(0).address.to_string() == "10.0.0.2/24");
   plant(folder / "tool", R"(echo '{"cniVersion":"0.2.0","ip4":{"ip":"10.0.0.3/24"}}')");
-  CHECK(run_add(request_in(folder), "tool").ips.at(0).address.to_string() == "10.0.0.3/24");
+  CHECK(add(request_in(folder)).ips.at(0).address.to_string() == "10.0.0.3/24");
   plant(folder / "tool", "echo null");
-  CHECK(run_add(request_in(folder), "tool").ips.empty());
+  CHECK(add(request_in(folder)).ips.empty());
 }
 
 TEST_CASE("a result that is none is an error that names the delegate") {
   const TemporaryFolder folder;
   plant(folder / "tool", "echo '{'");
   CHECK(failure([&] {
-          (void)run_add(request_in(folder), "tool");
+          (void)add(request_in(folder));
         }).rfind("6 result of plugin tool: failed to unmarshal raw result: ", 0) == 0);
   plant(folder / "tool", "exit 0");
   CHECK(failure([&] {
-          (void)run_add(request_in(folder), "tool");
+          (void)add(request_in(folder));
         }).rfind("6 result of plugin tool: failed to unmarshal raw result: ", 0) == 0);
   plant(folder / "tool", R"(echo '{"cniVersion":"7.0.0"}')");
-  CHECK(failure([&] { (void)run_add(request_in(folder), "tool"); }) ==
+  CHECK(failure([&] { (void)add(request_in(folder)); }) ==
         "1 result of plugin tool: unsupported CNI result version \"7.0.0\"");
 }
 

@@ -50,6 +50,20 @@ TEST_CASE("a program without output that closes its outputs early is still waite
   CHECK(exit.status == 3);
 }
 
+TEST_CASE("a program is killed if it is never given its input and waited for if it was") {
+  const TemporaryFolder folder;
+  const std::string note = folder / "note";
+  const Command command{
+      "/bin/sh", {"sh", "-c", cat("cat >/dev/null; sleep 0.1; touch ", note)}, "input", {}};
+  { const Process never_begun(command); }
+  CHECK(::access(note.c_str(), F_OK) != 0);
+  {
+    Process begun(command);
+    begun.begin();
+  }
+  CHECK(::access(note.c_str(), F_OK) == 0);
+}
+
 TEST_CASE("exit status and signal are told apart and described") {
   const Exit seven = shell("exit 7");
   CHECK(seven.status == 7);

@@ -38,7 +38,8 @@ Result add(const Request& request, os::Undo& undo) {
 }
 
 void del(const Request& request) {
-  notes().push_back(cat("del ", request.config.prev_result ? "with" : "without", " prevResult"));
+  notes().push_back(
+      cat("del ", request.config.prev_result() != nullptr ? "with" : "without", " prevResult"));
 }
 
 void fail(const Request& /*unused*/) { throw Error(Code::kPluginNotAvailable, "not now"); }

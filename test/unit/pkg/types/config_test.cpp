@@ -55,8 +55,8 @@ TEST_CASE("the shared keys are read") {
   REQUIRE(config.dns);
   CHECK(config.dns->domain == "example.org");
   CHECK(config.valid_attachments == std::vector<Attachment>{{"a", "eth0"}});
-  REQUIRE(config.prev_result);
-  CHECK(config.prev_result->ips.at(0).address.to_string() == "10.0.0.2/24");
+  REQUIRE(config.prev_result() != nullptr);
+  CHECK(config.prev_result()->ips.at(0).address.to_string() == "10.0.0.2/24");
 }
 
 TEST_CASE("dns counts as given if any of its keys is there") {
@@ -97,7 +97,7 @@ TEST_CASE("lenient reading keeps the other keys") {
       lenient(R"({"type":1,"ipam":{"type":"host-local"},"prevResult":7,"dns":{"domain":"d"}})");
   CHECK(config.type.empty());
   CHECK(config.ipam_type == "host-local");
-  CHECK_FALSE(config.prev_result);
+  CHECK(config.prev_result() == nullptr);
   CHECK(config.dns);
 }
 
@@ -110,18 +110,20 @@ TEST_CASE("attachments may be null or under the key of older runtimes") {
   CHECK_FALSE(is_valid_attachment(old.valid_attachments, "b", "eth1"));
 }
 
-TEST_CASE("prevResult of another family than the configuration is refused") {
-  CHECK(failure([] {
-          (void)strict(R"({"cniVersion":"1.0.0","prevResult":{"cniVersion":"0.4.0"}})");
-        }) ==
-        "6 could not parse prevResult: result type supports [1.0.0 1.1.0] but unmarshalled "
-        "CNIVersion is \"0.4.0\"");
-  CHECK(failure([] {
-          (void)strict(R"({"cniVersion":"0.3.1","prevResult":{"cniVersion":"1.0.0"}})");
-        }) ==
-        "6 could not parse prevResult: result type supports [0.3.0 0.3.1 0.4.0] but unmarshalled "
-        "CNIVersion is \"1.0.0\"");
-  CHECK(failure([] { (void)strict(R"({"prevResult":{"cniVersion":"0.3.0"}})"); }) ==
+TEST_CASE("prevResult of another family than the configuration is refused to who uses it") {
+  CHECK(
+      failure([] {
+        (void)strict(R"({"cniVersion":"1.0.0","prevResult":{"cniVersion":"0.4.0"}})").prev_result();
+      }) ==
+      "6 could not parse prevResult: result type supports [1.0.0 1.1.0] but unmarshalled "
+      "CNIVersion is \"0.4.0\"");
+  CHECK(
+      failure([] {
+        (void)strict(R"({"cniVersion":"0.3.1","prevResult":{"cniVersion":"1.0.0"}})").prev_result();
+      }) ==
+      "6 could not parse prevResult: result type supports [0.3.0 0.3.1 0.4.0] but unmarshalled "
+      "CNIVersion is \"1.0.0\"");
+  CHECK(failure([] { (void)strict(R"({"prevResult":{"cniVersion":"0.3.0"}})").prev_result(); }) ==
         "6 could not parse prevResult: result type supports [0.1.0 0.2.0] but unmarshalled "
         "CNIVersion is \"0.3.0\"");
 }

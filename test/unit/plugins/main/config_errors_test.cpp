@@ -128,12 +128,16 @@ TEST_CASE("shared keys are refused by path whatever the plugin") {
                {{{"dns", json::array()}}, 6, "dns: expected an object, got an array"},
                {{{"dns", {{"nameservers", "x"}}}}, 6, "dns.nameservers: expected an array"},
                {{{"capabilities", {{"mac", 1}}}}, 6, "capabilities.mac: expected true or false"},
-               {{{"prevResult", 1}}, 6, "prevResult: expected an object, got the number 1"},
-               {{{"prevResult", {{"cniVersion", "0.4.0"}}}},
-                6,
-                "could not parse prevResult: result type supports [1.0.0 1.1.0] but unmarshalled "
-                "CNIVersion is \"0.4.0\""}});
+               {{{"prevResult", 1}}, 6, "prevResult: expected an object, got the number 1"}});
   }
+}
+
+TEST_CASE("prevResult of another version is refused by the plugin that passes it on") {
+  check_all("loopback",
+            {{{{"prevResult", {{"cniVersion", "0.4.0"}}}},
+              6,
+              "could not parse prevResult: result type supports [1.0.0 1.1.0] but unmarshalled "
+              "CNIVersion is \"0.4.0\""}});
 }
 
 TEST_CASE("CNI_ARGS are parsed strictly") {

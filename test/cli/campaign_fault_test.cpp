@@ -1,5 +1,5 @@
-// Every plugin's ADD is killed behind every system call that changes anything, and every system
-// call that can fail is made to fail once.
+// Every plugin's ADD is killed behind every system call, and every system call that can fail is
+// made to fail once.
 #include <cerrno>
 #include <string>
 #include <vector>
@@ -12,7 +12,7 @@
 namespace cni::test {
 namespace {
 
-constexpr int kNoEnd = 5000;  // no ADD makes as many calls
+constexpr int kNoEnd = 5000;  // no process makes as many calls
 
 // A warm host with a container "one" that has nothing yet.
 class Campaign {
@@ -52,78 +52,75 @@ class Campaign {
 };
 
 std::string describe(const Fault& fault, const FaultyRun& result) {
-  return cat("call ", fault.when, ", ", result.call,
-             result.in_plugin ? " of the plugin" : " of a program it ran",
+  const std::string where =
+      fault.process == 0 ? "the plugin" : cat("program ", fault.process, " that it ran");
+  return cat("call ", fault.when, " of ", where, ", ", result.call,
              fault.kind == Fault::Kind::kFail ? cat(", error ", fault.error) : ", killed", "\n",
              result.run.describe());
 }
 
-void check_killed(const char* name) {
-  const Campaign campaign(name);
-  int when = 1;
-  for (; when < kNoEnd; ++when) {
-    const Fault fault{.kind = Fault::Kind::kKillAll, .error = 0, .when = when};
-    const FaultyRun result = campaign.add(fault);
-    if (!result.happened) break;
-    INFO(describe(fault, result));
+// ADD with the fault at each call in turn of each process from `fault.process` on. What is to be
+// checked of a run is handed in, and has to leave the host as it was. Returns the number of faults.
+template <class Fn>
+int at_every_call(const Campaign& campaign, Fault fault, Fn&& examine) {
+  int faults = 0;
+  for (;; ++fault.process) {
+    for (fault.when = 1; fault.when < kNoEnd; ++fault.when) {
+      const FaultyRun result = campaign.add(fault);
+      if (!result.happened) break;
+      ++faults;
+      INFO(describe(fault, result));
+      examine(result.run);
+    }
     campaign.del();
     CHECK(campaign.left() == "");
+    if (fault.when == 1) return faults;
   }
-  campaign.del();
-  CHECK(when > 3);
-  CHECK(campaign.left() == "");
+}
+
+void check_killed(const char* name) {
+  const Campaign campaign(name);
+  const Fault fault{.kind = Fault::Kind::kKillAll};
+  const int killed = at_every_call(campaign, fault, [&](const PluginRun& /*unused*/) {
+    campaign.del();
+    CHECK(campaign.left() == "");
+  });
+  CHECK(killed > 10);
 }
 
 // A delegate that is killed is a failed ADD, which leaves nothing even before DEL.
 void check_delegate_killed(const char* name) {
   const Campaign campaign(name);
-  int killed = 0;
-  for (int when = 1; when < kNoEnd; ++when) {
-    const Fault fault{.kind = Fault::Kind::kKillProcess, .error = 0, .when = when};
-    const FaultyRun result = campaign.add(fault);
-    if (!result.happened) break;
-    if (result.in_plugin) {
+  const Fault fault{.kind = Fault::Kind::kKillProcess, .process = 1};
+  const int killed = at_every_call(campaign, fault, [&](const PluginRun& run) {
+    if (run.ok()) {
       campaign.del();
-      continue;
+      return;
     }
-    ++killed;
-    INFO(describe(fault, result));
-    if (result.run.ok()) {
-      campaign.del();
-    } else {
-      CHECK(result.run.code().has_value());
-      CHECK(campaign.left() == "");
-    }
-  }
-  campaign.del();
-  CHECK(killed > 5);
-  CHECK(campaign.left() == "");
+    CHECK(run.code().has_value());
+    CHECK(campaign.left() == "");
+  });
+  CHECK(killed > 10);
 }
 
 void check_failing(const char* name, int error) {
   const Campaign campaign(name);
-  int when = 1;
   int failed = 0;
-  for (; when < kNoEnd; ++when) {
-    const Fault fault{.kind = Fault::Kind::kFail, .error = error, .when = when};
-    const FaultyRun result = campaign.add(fault);
-    if (!result.happened) break;
-    INFO(describe(fault, result));
-    CHECK(result.run.signal == 0);
-    if (result.run.ok()) {
-      CHECK(result.run.document.is_object());
+  const Fault fault{.kind = Fault::Kind::kFail, .error = error};
+  (void)at_every_call(campaign, fault, [&](const PluginRun& run) {
+    CHECK(run.signal == 0);
+    if (run.ok()) {
+      CHECK(run.document.is_object());
       campaign.del();
-      continue;
+      return;
     }
     ++failed;
-    CHECK(result.run.code().has_value());
+    CHECK(run.code().has_value());
     const std::string left = campaign.left();
     CHECK(left == "");
     if (!left.empty()) campaign.del();  // or every call after this one would be blamed too
-  }
-  campaign.del();
+  });
   CHECK(failed > 5);
-  CHECK(campaign.left() == "");
 }
 
 TEST_CASE("DEL clears what a killed loopback left", "[cli][netns]") { check_killed("loopback"); }

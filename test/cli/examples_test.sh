@@ -59,7 +59,7 @@ addresses() {
 # routes FAMILY: "DESTINATION GATEWAY" of those with a gateway, in one line.
 routes() { ip -n c1 "$1" -j route | jq -r '[.[] | select(.gateway) | "\(.dst) \(.gateway)"] | sort | join(", ")'; }
 
-ping_from_container() { nsenter --net=/run/netns/c1 ping -c 1 -W 2 "$1" >/dev/null || fail "$1 does not answer"; }
+ping_from_container() { nsenter --net=/run/netns/c1 ping -c 1 -i 0.2 -w 5 "$1" >/dev/null || fail "$1 does not answer"; }
 
 mynet() {
   expect_equal "addresses" 10.22.0.2/16 "$(addresses eth0)"
@@ -104,7 +104,7 @@ ptp_routed() {
   expect_contains "routes" "$(routes -4)" "default 10.24.0.1"
   expect_equal "dns" 192.0.2.53 "$(jq -r '.dns.nameservers[0]' /run/cni-exec-plugins/c1/0.result)"
   ping_from_container 192.0.2.1
-  ping -c 1 -W 2 10.24.0.2 >/dev/null || fail "the container does not answer the host"
+  ping -c 1 -i 0.2 -w 5 10.24.0.2 >/dev/null || fail "the container does not answer the host"
 }
 example ptp/routed.conflist ptp_routed
 

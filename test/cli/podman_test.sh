@@ -35,7 +35,7 @@ attaches() {
   before=$(traces)
   output=$("$root/scripts/docker-run.sh" --rm localhost/busybox ip address show dev eth0)
   expect_contains "the container's address" "$output" "inet 10.22.0.2/16"
-  "$root/scripts/docker-run.sh" --rm localhost/busybox ping -c 1 -W 2 10.22.0.1 >/dev/null
+  "$root/scripts/docker-run.sh" --rm localhost/busybox ping -c 1 -i 0.2 -w 5 10.22.0.1 >/dev/null
   expect_equal "traces" "$before" "$(traces)"
   expect_equal "containers left" "" "$("$DOCKER" ps --all --quiet)"
 }

@@ -13,7 +13,7 @@ attaches_bundled_networks() {
     | select(.family == "inet") | "\(.local)/\(.prefixlen)"' <<<"$addresses")"
   expect_contains "flags of lo" "$(jq -r '.[] | select(.ifname == "lo").flags[]' <<<"$addresses")" UP
   expect_equal "default route" 10.22.0.1 "$("$run" ip -j route show default | jq -r '.[].gateway')"
-  "$run" ping -c 1 -W 2 10.22.0.1 >/dev/null || fail "the gateway does not answer"
+  "$run" ping -c 1 -i 0.2 -w 5 10.22.0.1 >/dev/null || fail "the gateway does not answer"
   expect_equal "traces" lo "$(traces)"
 }
 describe "priv-net-run attaches lo and eth0 of the bundled networks" attaches_bundled_networks
@@ -88,7 +88,7 @@ shares_the_bridge() {
   "$run" sh -c "touch $work/started; until [ -e $work/end ]; do sleep 0.02; done" 2>"$errors" &
   child=$!
   until [[ -e $work/started ]]; do sleep 0.02; done
-  "$run" ping -c 1 -W 2 10.22.0.2 >/dev/null || fail "two runs on one bridge do not reach each other"
+  "$run" ping -c 1 -i 0.2 -w 5 10.22.0.2 >/dev/null || fail "two runs on one bridge do not reach each other"
   expect_contains "links while the first run lasts" "$(ip -br link)" cni0
   touch "$work/end"
   wait "$child"

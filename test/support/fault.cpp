@@ -29,23 +29,6 @@ struct NamedCall {
   const char* name;
 };
 
-// Calls that change something outside of the process, or let another process do so.
-constexpr NamedCall kEffective[] = {
-    {SYS_write, "write"},         {SYS_pwrite64, "pwrite64"},   {SYS_writev, "writev"},
-    {SYS_sendto, "sendto"},       {SYS_sendmsg, "sendmsg"},     {SYS_openat, "openat"},
-    {SYS_mkdirat, "mkdirat"},     {SYS_linkat, "linkat"},       {SYS_unlinkat, "unlinkat"},
-    {SYS_renameat2, "renameat2"}, {SYS_ftruncate, "ftruncate"}, {SYS_fallocate, "fallocate"},
-    {SYS_utimensat, "utimensat"}, {SYS_fchmod, "fchmod"},       {SYS_fchmodat, "fchmodat"},
-    {SYS_flock, "flock"},         {SYS_ioctl, "ioctl"},         {SYS_setsockopt, "setsockopt"},
-    {SYS_clone, "clone"},         {SYS_clone3, "clone3"},       {SYS_execve, "execve"},
-    {SYS_wait4, "wait4"},         {SYS_bind, "bind"},
-#ifdef SYS_mkdir
-    {SYS_mkdir, "mkdir"},         {SYS_link, "link"},           {SYS_unlink, "unlink"},
-    {SYS_rename, "rename"},       {SYS_chmod, "chmod"},         {SYS_open, "open"},
-    {SYS_vfork, "vfork"},         {SYS_rmdir, "rmdir"},
-#endif
-};
-
 // Calls that cannot fail, or only by a mistake of the caller, and those of which the C library
 // relies on it.
 constexpr NamedCall kUnfailing[] = {
@@ -76,7 +59,30 @@ constexpr NamedCall kUnfailing[] = {
 #endif
 };
 
+// The others that occur, for messages.
 constexpr NamedCall kOthers[] = {
+    {SYS_write, "write"},
+    {SYS_pwrite64, "pwrite64"},
+    {SYS_writev, "writev"},
+    {SYS_sendto, "sendto"},
+    {SYS_sendmsg, "sendmsg"},
+    {SYS_openat, "openat"},
+    {SYS_mkdirat, "mkdirat"},
+    {SYS_linkat, "linkat"},
+    {SYS_unlinkat, "unlinkat"},
+    {SYS_renameat2, "renameat2"},
+    {SYS_ftruncate, "ftruncate"},
+    {SYS_fallocate, "fallocate"},
+    {SYS_utimensat, "utimensat"},
+    {SYS_fchmod, "fchmod"},
+    {SYS_fchmodat, "fchmodat"},
+    {SYS_flock, "flock"},
+    {SYS_ioctl, "ioctl"},
+    {SYS_setsockopt, "setsockopt"},
+    {SYS_clone, "clone"},
+    {SYS_clone3, "clone3"},
+    {SYS_execve, "execve"},
+    {SYS_bind, "bind"},
     {SYS_read, "read"},
     {SYS_pread64, "pread64"},
     {SYS_recvfrom, "recvfrom"},
@@ -102,6 +108,14 @@ constexpr NamedCall kOthers[] = {
     {SYS_ppoll, "ppoll"},
     {SYS_getsockname, "getsockname"},
 #ifdef SYS_readlink
+    {SYS_mkdir, "mkdir"},
+    {SYS_link, "link"},
+    {SYS_unlink, "unlink"},
+    {SYS_rename, "rename"},
+    {SYS_chmod, "chmod"},
+    {SYS_open, "open"},
+    {SYS_vfork, "vfork"},
+    {SYS_rmdir, "rmdir"},
     {SYS_readlink, "readlink"},
     {SYS_poll, "poll"},
     {SYS_dup2, "dup2"},
@@ -122,16 +136,14 @@ const NamedCall* find_call(const NamedCall (&table)[size], long number) {
 }
 
 std::string name_of(long number) {
-  for (const NamedCall* found :
-       {find_call(kEffective, number), find_call(kUnfailing, number), find_call(kOthers, number)}) {
+  for (const NamedCall* found : {find_call(kUnfailing, number), find_call(kOthers, number)}) {
     if (found != nullptr) return found->name;
   }
   return cat("system call ", number);
 }
 
 bool is_counted(const Fault& fault, long number) {
-  if (fault.kind == Fault::Kind::kFail) return find_call(kUnfailing, number) == nullptr;
-  return find_call(kEffective, number) != nullptr;
+  return fault.kind != Fault::Kind::kFail || find_call(kUnfailing, number) == nullptr;
 }
 
 // The two things about a stopped system call that depend on the machine: to leave it out, and what
@@ -216,7 +228,7 @@ class Supervisor {
     constexpr long kOptions = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
                               PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL;
     (void)::ptrace(PTRACE_SETOPTIONS, pid, nullptr, kOptions);
-    tasks_[pid] = {};
+    tasks_[pid] = {.process = process_of(pid)};
     go_on(pid, 0);
     while (!tasks_.empty()) wait_for_one();
     return first_status_;
@@ -224,6 +236,7 @@ class Supervisor {
 
  private:
   struct Task {
+    int process = 0;       // which one of the plugin and the programs that it runs
     bool leaving = false;  // the call that it is in was left out
     long number = 0;       // of the call that it is in
     std::optional<unsigned long long>
@@ -247,7 +260,8 @@ class Supervisor {
       tasks_.erase(tid);
       return;
     }
-    const bool fresh = tasks_.try_emplace(tid).second;
+    const auto [found, fresh] = tasks_.try_emplace(tid);
+    if (fresh) found->second.process = process_of(tid);
     const int signal = WSTOPSIG(status);
     if (signal == (SIGTRAP | 0x80)) {
       at_call(tid);
@@ -267,7 +281,7 @@ class Supervisor {
     if (info.op == PTRACE_SYSCALL_INFO_ENTRY) {
       task.number = static_cast<long>(info.entry.nr);
       if (tid == first_ && task.number == kFirstOfMain) counting_ = true;
-      if (fault_.kind == Fault::Kind::kFail && is_it(tid, task.number)) {
+      if (fault_.kind == Fault::Kind::kFail && is_it(task)) {
         make_fail(tid, task);
       }
     } else if (info.op == PTRACE_SYSCALL_INFO_EXIT) {
@@ -275,7 +289,7 @@ class Supervisor {
       if (task.argument) restore_first_argument(tid, *task.argument);
       task.leaving = false;
       task.argument.reset();
-      if (fault_.kind != Fault::Kind::kFail && is_it(tid, task.number)) kill_after(tid);
+      if (fault_.kind != Fault::Kind::kFail && is_it(task)) kill_after(tid);
     }
   }
 
@@ -290,11 +304,13 @@ class Supervisor {
   }
 
   // Counts a call; true for the one that the fault is for.
-  bool is_it(pid_t tid, long number) {
-    if (!counting_ || !is_counted(fault_, number) || ++count_ != fault_.when) return false;
+  bool is_it(const Task& task) {
+    if (!counting_ || task.process != fault_.process || !is_counted(fault_, task.number) ||
+        ++count_ != fault_.when) {
+      return false;
+    }
     result_.happened = true;
-    result_.in_plugin = tid == first_ || group_of(tid) == first_;
-    result_.call = name_of(number);
+    result_.call = name_of(task.number);
     return true;
   }
 
@@ -312,8 +328,14 @@ class Supervisor {
     return static_cast<pid_t>(std::stoi(text.substr(text.find("\nTgid:") + 6)));
   }
 
+  // Processes are numbered in the order in which they are first seen.
+  int process_of(pid_t tid) {
+    return processes_.try_emplace(group_of(tid), static_cast<int>(processes_.size())).first->second;
+  }
+
   const Fault& fault_;
   FaultyRun& result_;
+  std::map<pid_t, int> processes_;
   std::map<pid_t, Task> tasks_;
   pid_t first_ = 0;
   int first_status_ = 0;

@@ -1,6 +1,6 @@
-// Faults at a chosen system call of a plugin: it is made to fail, or the plugin is killed behind
-// it. Calls are counted over the plugin with all its threads and all programs that it runs, in the
-// order in which they happen, from its exec on.
+// Faults at a chosen system call of a plugin or of a program that it runs: the call is made to
+// fail, or the plugin is killed behind it. Calls are counted in each process with all its threads,
+// since the plugin and its delegate run side by side.
 #pragma once
 
 #include <string>
@@ -16,19 +16,18 @@ struct Fault {
     kFail,         // the call is not made but returns an error
   };
   Kind kind = Kind::kFail;
-  int error = 0;  // kFail: the errno
-  int when = 1;   // the first counted call is 1
+  int error = 0;    // kFail: the errno
+  int process = 0;  // 0 is the plugin, 1 the first program that it runs, and so on
+  int when = 1;     // the first counted call of that process is 1
 };
 
 struct FaultyRun {
   PluginRun run;
-  bool happened = false;   // false: the plugin made fewer calls than that
-  bool in_plugin = false;  // in the plugin's own process rather than in a program that it runs
-  std::string call;        // name of the call
+  bool happened = false;  // false: the process made fewer calls than that, or was not started
+  std::string call;       // name of the call
 };
 
-// What is counted: for kFail the calls that can fail; for killing those that can change anything
-// outside of the process, because between two of them every moment is like the other.
+// What is counted: for kFail the calls that can fail, for killing all that return.
 FaultyRun call_with_fault(const std::string& plugin, const Call& what, const Fault& fault);
 
 // Skips the case on a machine or in a sandbox that does not allow it, and in builds whose sanitizer

@@ -18,6 +18,7 @@ namespace cni::test {
 namespace {
 
 constexpr std::uint16_t kPort = 9;
+constexpr int kAttempts = 8;  // four a second
 
 struct Endpoint {
   sockaddr_storage storage{};
@@ -79,8 +80,8 @@ void leave_through(int fd, const Ip& group, const std::string& interface) {
 
 os::Fd listen_on(const Ip& ip, const std::string& interface) {
   os::Fd out = open_socket(ip);
-  const timeval second{1, 0};
-  check(::setsockopt(out.get(), SOL_SOCKET, SO_RCVTIMEO, &second, sizeof second), "set timeout");
+  const timeval pause{0, 250'000};
+  check(::setsockopt(out.get(), SOL_SOCKET, SO_RCVTIMEO, &pause, sizeof pause), "set timeout");
   Endpoint own(ip, kPort);
   check(::bind(out.get(), own.get(), own.size), cat("bind ", ip.to_string()));
   if (ip.is_multicast()) join(out.get(), ip, interface);
@@ -106,12 +107,15 @@ std::optional<std::string> source_seen(const ns::Netns& sender, const ns::Netns&
   const Ip destination = Ip::parse(probe.destination).value();
   const os::Fd listener =
       receiver.run([&] { return listen_on(destination, probe.receiver_interface); });
-  sender.run([&] { send_one(destination, probe); });
   char byte = 0;
   sockaddr_storage from{};
   socklen_t size = sizeof from;
-  if (::recvfrom(listener.get(), &byte, 1, 0, reinterpret_cast<sockaddr*>(&from), &size) < 0) {
-    return std::nullopt;
+  // One may be lost while the neighbours get to know each other.
+  for (int attempt = 0;; ++attempt) {
+    if (attempt == kAttempts) return std::nullopt;
+    sender.run([&] { send_one(destination, probe); });
+    auto* address = reinterpret_cast<sockaddr*>(&from);
+    if (::recvfrom(listener.get(), &byte, 1, 0, address, &size) >= 0) break;
   }
   if (from.ss_family == AF_INET) {
     return Ip::from_bytes(&reinterpret_cast<sockaddr_in*>(&from)->sin_addr, 4)->to_string();

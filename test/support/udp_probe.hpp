@@ -15,8 +15,8 @@ struct UdpProbe {
   std::string receiver_interface = "eth0";
 };
 
-// Sends a datagram from one namespace and returns the source address that the other one sees;
-// absent if it does not arrive within a second.
+// Sends datagrams from one namespace until one arrives in the other, and returns the source address
+// seen there; absent if none does for two seconds.
 std::optional<std::string> source_seen(const ns::Netns& sender, const ns::Netns& receiver,
                                        const UdpProbe& probe);
 

@@ -93,6 +93,10 @@ TEST_CASE("a thousand containers on a bridge with nftables", "[cli][netns]") {
   check_thousand("bridge-masquerade-nftables", 1);
 }
 
+TEST_CASE("a thousand containers on a bridge with iptables", "[cli][netns]") {
+  check_thousand("bridge-masquerade-iptables", 1);
+}
+
 TEST_CASE("a thousand reservations at once", "[cli]") { check_thousand("host-local", 2); }
 
 }  // namespace

@@ -124,6 +124,25 @@ TEST_CASE("bridge takes the MAC address of the highest precedence", "[netns]") {
   CHECK(mac() == "02:00:00:00:00:03");
 }
 
+TEST_CASE("a second ADD of the same interface fails and leaves the first one its address",
+          "[netns]") {
+  PluginNode node;
+  node.spaces.container("c1");
+  const json result = node.add(layer3());
+  check_error(node.run("ADD", layer3()), 106, "container veth name (\"eth0\")");
+  node.check(layer3(), result);  // host-local's CHECK looks for the reservation
+}
+
+TEST_CASE("bridge does not look at prevResult in ADD", "[netns]") {
+  PluginNode node;
+  node.spaces.container("c1");
+  const json older = {{"cniVersion", "0.2.0"}, {"ip4", {{"ip", "192.0.2.1/24"}}}};
+  const PluginRun run = node.run("ADD", layer3(), "c1", older);
+  INFO(run.describe());
+  REQUIRE(run.ok());
+  CHECK(run.document.at("ips")[0].at("address") == "10.22.0.2/16");
+}
+
 TEST_CASE("bridge without ipam only connects", "[netns]") {
   PluginNode node;
   node.spaces.container("c1");

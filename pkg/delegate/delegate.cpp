@@ -1,7 +1,6 @@
 #include "pkg/delegate/delegate.hpp"
 
 #include <sys/stat.h>
-#include <time.h>
 
 #include <cerrno>
 #include <nlohmann/json.hpp>
@@ -69,20 +68,6 @@ Error error_of(std::string_view type, const os::Exit& exit) {
   }
 }
 
-// An executable that is being replaced cannot be run for a moment (ETXTBSY).
-std::unique_ptr<os::Process> start_patiently(const os::Command& command) {
-  constexpr int kMaxAttempts = 10;
-  for (int attempt = 0;; ++attempt) {
-    try {
-      return std::make_unique<os::Process>(command);
-    } catch (const Error& error) {
-      if (error.sys_errno != ETXTBSY || attempt == kMaxAttempts) throw;
-    }
-    const timespec duration{0, 1'000'000L << (attempt < 8 ? attempt : 8)};
-    (void)::nanosleep(&duration, nullptr);  // a shorter pause does no harm
-  }
-}
-
 }  // namespace
 
 void check_type(std::string_view type) {
@@ -118,7 +103,7 @@ Delegate::Delegate(const skel::Request& request, std::string_view type, skel::Co
   program.argv = {program.path};
   program.input = request.stdin_data;
   program.environment = environment_for(request, command);
-  process_ = start_patiently(program);
+  process_ = std::make_unique<os::Process>(program);
 }
 
 void Delegate::begin() { process_->begin(); }

@@ -5,11 +5,15 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <climits>
 #include <cstring>
 
 #include "pkg/types/error.hpp"
@@ -42,7 +46,7 @@ std::vector<char*> c_strings(const std::vector<std::string>& texts) {
 // What posix_spawn needs for a child with our three pipes, default signals and nothing else.
 class SpawnSetup {
  public:
-  SpawnSetup(int in, int out, int err) {
+  SpawnSetup(int in, int out, int err, bool process_group) {
     (void)posix_spawn_file_actions_init(&actions_);
     (void)posix_spawnattr_init(&attributes_);
     check(posix_spawn_file_actions_adddup2(&actions_, in, STDIN_FILENO));
@@ -57,7 +61,9 @@ class SpawnSetup {
     (void)sigaddset(&reset, SIGPIPE);
     check(posix_spawnattr_setsigmask(&attributes_, &none));
     check(posix_spawnattr_setsigdefault(&attributes_, &reset));
-    check(posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF));
+    int flags = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF;
+    if (process_group) flags |= POSIX_SPAWN_SETPGROUP;  // group 0: one named after the child itself
+    check(posix_spawnattr_setflags(&attributes_, static_cast<short>(flags)));
   }
   SpawnSetup(const SpawnSetup&) = delete;
   SpawnSetup& operator=(const SpawnSetup&) = delete;
@@ -128,21 +134,26 @@ class PipeSignalBlock {
   sigset_t old_{};
 };
 
-// Feeds and drains the child until it has closed both outputs.
-void exchange(Fd& in, Fd& out, Fd& err, std::string_view& input, Exit& result) {
-  const PipeSignalBlock block;
-  while (out || err) {
-    std::array<pollfd, 3> polled = {pollfd{out.get(), POLLIN, 0}, pollfd{err.get(), POLLIN, 0},
-                                    pollfd{in.get(), POLLOUT, 0}};
-    if (::poll(polled.data(), polled.size(), -1) < 0) {
-      // The kernel is out of memory for a moment, or a signal came. Giving up would leave the child
-      // running behind our back.
-      if (errno != EINTR) (void)::poll(nullptr, 0, 1);
-      continue;
+// What poll is to wait at most, in milliseconds; -1: forever.
+int time_left(const Limits& limits) {
+  using std::chrono::milliseconds;
+  if (!limits.deadline) return -1;
+  const auto left =
+      std::chrono::ceil<milliseconds>(*limits.deadline - std::chrono::steady_clock::now());
+  return static_cast<int>(std::clamp(left, milliseconds(0), milliseconds(INT_MAX)).count());
+}
+
+// An executable that is being replaced cannot be run for a moment.
+pid_t spawn_patiently(SpawnSetup& setup, const Command& command) {
+  constexpr int kMaxAttempts = 15;
+  for (int attempt = 0;; ++attempt) {
+    try {
+      return setup.spawn(command);
+    } catch (const Error& error) {
+      if (error.sys_errno != ETXTBSY || attempt == kMaxAttempts) throw;
     }
-    if (polled[0].revents != 0) read_some(out, result.out);
-    if (polled[1].revents != 0) read_some(err, result.err);
-    if (in && polled[2].revents != 0) write_some(in, input);
+    const timespec duration{0, 1'000'000L << (attempt < 8 ? attempt : 8)};
+    (void)::nanosleep(&duration, nullptr);  // a shorter pause does no harm
   }
 }
 
@@ -156,11 +167,13 @@ std::string Exit::describe() const {
   return cat("signal: ", name);
 }
 
-Process::Process(const Command& command) : input_(command.input), rest_(input_) {
+Process::Process(const Command& command)
+    : input_(command.input), rest_(input_), process_group_(command.process_group) {
   Pipe in = make_pipe();
   Pipe out = make_pipe();
   Pipe err = make_pipe();
-  pid_ = SpawnSetup(in.read.get(), out.write.get(), err.write.get()).spawn(command);
+  SpawnSetup setup(in.read.get(), out.write.get(), err.write.get(), process_group_);
+  pid_ = spawn_patiently(setup, command);
   in_ = std::move(in.write);
   out_ = std::move(out.read);
   err_ = std::move(err.read);
@@ -168,7 +181,7 @@ Process::Process(const Command& command) : input_(command.input), rest_(input_) 
 
 Process::~Process() {
   if (pid_ < 0) return;
-  if (!begun_) (void)::kill(pid_, SIGKILL);
+  if (!begun_) kill();
   try {
     (void)finish();
   } catch (const std::exception&) {
@@ -193,10 +206,56 @@ int Process::wait() {
   return status;
 }
 
-Exit Process::finish() {
+void Process::kill() const { (void)::kill(process_group_ ? -pid_ : pid_, SIGKILL); }
+
+// Feeds and drains the child until it has closed both outputs or a limit is reached.
+void Process::exchange(const Limits& limits, Exit& result) {
+  const PipeSignalBlock block;
+  while (out_ || err_) {
+    std::array<pollfd, 4> polled = {pollfd{out_.get(), POLLIN, 0}, pollfd{err_.get(), POLLIN, 0},
+                                    pollfd{in_.get(), POLLOUT, 0},
+                                    pollfd{limits.cancel_fd, POLLIN, 0}};
+    const int ready = ::poll(polled.data(), polled.size(), time_left(limits));
+    if (ready < 0) {
+      // The kernel is out of memory for a moment, or a signal came. Giving up would leave the child
+      // running behind our back.
+      if (errno != EINTR) (void)::poll(nullptr, 0, 1);
+      continue;
+    }
+    if (ready == 0) return give_up(Exit::Stop::kTimeout, result);
+    if (polled[3].revents != 0) return give_up(Exit::Stop::kCancelled, result);
+    if (polled[0].revents != 0) read_some(out_, result.out);
+    if (polled[1].revents != 0) read_some(err_, result.err);
+    if (in_ && polled[2].revents != 0) write_some(in_, rest_);
+  }
+}
+
+void Process::give_up(Exit::Stop why, Exit& result) const {
+  result.stop = why;
+  kill();
+}
+
+// For a child that has closed its outputs but goes on.
+void Process::await_end(const Limits& limits, Exit& result) {
+  if (result.stop != Exit::Stop::kNone || (!limits.deadline && limits.cancel_fd < 0)) return;
+  const Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
+  if (!pidfd) return;  // a kernel before 5.3: it is waited for without limits
+  for (;;) {
+    std::array<pollfd, 2> polled = {pollfd{pidfd.get(), POLLIN, 0},
+                                    pollfd{limits.cancel_fd, POLLIN, 0}};
+    const int ready = ::poll(polled.data(), polled.size(), time_left(limits));
+    if (ready < 0) continue;
+    if (ready == 0) return give_up(Exit::Stop::kTimeout, result);
+    if (polled[0].revents != 0) return;
+    return give_up(Exit::Stop::kCancelled, result);
+  }
+}
+
+Exit Process::finish(const Limits& limits) {
   if (!begun_) begin();
   Exit result;
-  exchange(in_, out_, err_, rest_, result);
+  exchange(limits, result);
+  await_end(limits, result);
   const int status = wait();
   if (WIFSIGNALED(status)) {
     result.signal = WTERMSIG(status);

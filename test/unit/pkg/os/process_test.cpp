@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 
 #include "pkg/os/fd.hpp"
 #include "pkg/types/error.hpp"
@@ -62,6 +63,39 @@ TEST_CASE("a program is killed if it is never given its input and waited for if 
     begun.begin();
   }
   CHECK(::access(note.c_str(), F_OK) == 0);
+}
+
+Exit shell_for(const std::string& script, std::chrono::milliseconds time) {
+  return Process({"/bin/sh", {"sh", "-c", script}, {}, {}, true})
+      .finish({.deadline = std::chrono::steady_clock::now() + time});
+}
+
+TEST_CASE("a program that takes too long is killed with everything that it runs") {
+  using std::chrono::milliseconds;
+  const TemporaryFolder folder;
+  const std::string script = cat("(sleep 1; touch ", folder / "note", ") & sleep 5");
+  const Exit late = shell_for(script, milliseconds(100));
+  CHECK(late.stop == Exit::Stop::kTimeout);
+  CHECK(late.signal == SIGKILL);
+  ::usleep(1'200'000);
+  CHECK(::access((folder / "note").c_str(), F_OK) != 0);
+  // Also one that has closed its outputs.
+  CHECK(shell_for("exec >&- 2>&-; sleep 5", milliseconds(100)).stop == Exit::Stop::kTimeout);
+  const Exit in_time = shell_for("exec >&- 2>&-; exit 3", milliseconds(5000));
+  CHECK(in_time.stop == Exit::Stop::kNone);
+  CHECK(in_time.status == 3);
+}
+
+TEST_CASE("a program is killed when it is cancelled") {
+  int ends[2];
+  REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);
+  const Fd read_end(ends[0]);
+  const Fd write_end(ends[1]);
+  REQUIRE(::write(write_end.get(), "x", 1) == 1);
+  Process process({"/bin/sh", {"sh", "-c", "sleep 5"}, {}, {}, true});
+  const Exit exit = process.finish({.deadline = {}, .cancel_fd = read_end.get()});
+  CHECK(exit.stop == Exit::Stop::kCancelled);
+  CHECK(exit.signal == SIGKILL);
 }
 
 TEST_CASE("exit status and signal are told apart and described") {

@@ -1,9 +1,10 @@
 #!/bin/bash
 # check_layers.sh [FOLDER]
 #
-# Checks the includes of pkg/ and plugins/ in FOLDER, by default this project:
+# Checks the includes of pkg/, plugins/, libcni/ and cnitool/ in FOLDER, by default this project:
 #   - they point only downwards: plugins > attachment > delegate > skel, netfilter > netlink > ns > os > types;
 #   - plugins never include each other;
+#   - libcni includes pkg/ only, and cnitool pkg/ and libcni/ only;
 #   - an include in quotes names the file from the project's root;
 #   - netlink messages are made in pkg/netlink and pkg/netfilter only; headers do without the large header of the JSON library;
 #   - nothing that makes executables large and slow to start: iostreams, locales, std::filesystem, std::regex;
@@ -15,9 +16,13 @@ if [[ ${1:-} == --help || ${1:-} == -h ]]; then
 fi
 cd "${1:-$(dirname "${BASH_SOURCE[0]}")/..}"
 
+mapfile -t folders < <(ls -d pkg plugins libcni cnitool 2>/dev/null)
 # shellcheck disable=SC2016  # the dollars are awk's
-find pkg plugins \( -name '*.hpp' -o -name '*.cpp' \) -print0 | sort -z | xargs -0 awk '
+find "${folders[@]}" \( -name '*.hpp' -o -name '*.cpp' \) -print0 | sort -z | xargs -0 awk '
   BEGIN {
+    rank["pkg"] = 1
+    rank["plugins"] = rank["libcni"] = 2
+    rank["cnitool"] = 3
     # What each folder of pkg/ may include besides itself.
     below["types"] = " "
     below["os"] = below["types"] "types "
@@ -32,10 +37,12 @@ find pkg plugins \( -name '*.hpp' -o -name '*.cpp' \) -print0 | sort -z | xargs 
   function check_project_include(included,   from, to) {
     split(FILENAME, from, "/")
     split(included, to, "/")
-    if (to[1] != "pkg" && to[1] != "plugins") {
+    if (to[1] != "pkg" && to[1] != "plugins" && to[1] != "libcni" && to[1] != "cnitool") {
       complain("name \"" included "\" from the root of the project")
-    } else if (from[1] == "pkg" && to[1] == "plugins") {
-      complain("pkg/ includes a plugin")
+    } else if (rank[from[1]] < rank[to[1]] || (from[1] != to[1] && rank[from[1]] == rank[to[1]])) {
+      complain(from[1] "/ must not include " to[1] "/")
+    } else if (from[1] == "cnitool" && to[1] == "plugins") {
+      complain("cnitool/ includes a plugin")
     } else if (from[1] == "pkg" && !(from[2] in below)) {
       complain("pkg/" from[2] " has no place among the layers; give it one in check_layers.sh")
     } else if (from[1] == "pkg" && from[2] != to[2] && !index(below[from[2]], " " to[2] " ")) {

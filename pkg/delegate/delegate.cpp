@@ -45,29 +45,6 @@ Error died_without_error(std::string_view type, const os::Exit& exit) {
   return Error(Code::kDelegateFailed, std::move(msg), cat("plugin ", type));
 }
 
-// The error object on a failed plugin's stdout.
-Error error_of(std::string_view type, const os::Exit& exit) {
-  if (exit.out.empty()) return died_without_error(type, exit);
-  try {
-    const auto document = parse_json(exit.out, "its output");
-    const Reader in(*document);
-    std::uint32_t code = 0;
-    Error error(Code::kDelegateFailed, "");
-    in.optional("code", code);
-    in.optional("msg", error.msg);
-    in.optional("details", error.details);
-    error.code = static_cast<Code>(code);
-    if (error.msg.empty()) error.msg = cat("plugin ", type, " gave no message");
-    return error;
-  } catch (const Error& reason) {
-    return Error(Code::kDelegateFailed,
-                 cat("netplugin failed but error parsing its diagnostic message ",
-                     quote(end_of(exit.out)), ": ", reason.msg),
-                 cat("plugin ", type, ", ", exit.describe(),
-                     exit.err.empty() ? "" : ", stderr: ", end_of(exit.err)));
-  }
-}
-
 }  // namespace
 
 void check_type(std::string_view type) {
@@ -96,6 +73,28 @@ std::string find_in_path(std::string_view type, std::string_view cni_path) {
               cat("failed to find plugin ", quote(type), " in path [", searched, "]"));
 }
 
+Error plugin_failure(std::string_view type, const os::Exit& exit) {
+  if (exit.out.empty()) return died_without_error(type, exit);
+  try {
+    const auto document = parse_json(exit.out, "its output");
+    const Reader in(*document);
+    std::uint32_t code = 0;
+    Error error(Code::kDelegateFailed, "");
+    in.optional("code", code);
+    in.optional("msg", error.msg);
+    in.optional("details", error.details);
+    error.code = static_cast<Code>(code);
+    if (error.msg.empty()) error.msg = cat("plugin ", type, " gave no message");
+    return error;
+  } catch (const Error& reason) {
+    return Error(Code::kDelegateFailed,
+                 cat("netplugin failed but error parsing its diagnostic message ",
+                     quote(end_of(exit.out)), ": ", reason.msg),
+                 cat("plugin ", type, ", ", exit.describe(),
+                     exit.err.empty() ? "" : ", stderr: ", end_of(exit.err)));
+  }
+}
+
 Delegate::Delegate(const skel::Request& request, std::string_view type, skel::Command command)
     : request_(request), type_(type) {
   os::Command program;
@@ -110,7 +109,7 @@ void Delegate::begin() { process_->begin(); }
 
 std::string Delegate::finish() {
   os::Exit exit = process_->finish();
-  if (!exit.ok()) throw error_of(type_, exit);
+  if (!exit.ok()) throw plugin_failure(type_, exit);
   if (!exit.err.empty()) {
     try {
       os::write_all(request_.err, exit.err, "write to stderr");

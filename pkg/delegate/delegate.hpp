@@ -7,6 +7,7 @@
 
 #include "pkg/os/process.hpp"
 #include "pkg/skel/request.hpp"
+#include "pkg/types/error.hpp"
 #include "pkg/types/result.hpp"
 
 namespace cni::delegate {
@@ -18,6 +19,10 @@ void check_type(std::string_view type);
 // The plugin's path: the first folder of CNI_PATH with a regular file of that name. Throws `no
 // paths provided` and `failed to find plugin "X" in path [a b]`.
 std::string find_in_path(std::string_view type, std::string_view cni_path);
+
+// How a plugin failed: the error object on its stdout, or Code::kDelegateFailed with its exit
+// status or signal and the end of its stderr.
+Error plugin_failure(std::string_view type, const os::Exit& exit);
 
 // A plugin that was started with the request's environment, CNI_COMMAND set to `command`. It can do
 // nothing before it has its configuration, so that it may be started ahead of what has to come

@@ -131,7 +131,8 @@ std::string tcp_client_seen(const ns::Netns& client, const ns::Netns& server,
 }
 
 bool pings(const std::string& netns, const std::string& address) {
-  const std::vector<std::string> command = {"ping", "-n", "-c", "1", "-i", "0.2", "-w", "3", address};
+  const std::vector<std::string> command = {"ping", "-n", "-c", "1",    "-i",
+                                            "0.2",  "-w", "3",  address};
   return (netns.empty() ? test::run(command) : run_in(netns, command)).ok();
 }
 

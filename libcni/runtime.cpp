@@ -1,0 +1,351 @@
+#include "libcni/runtime.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "libcni/call.hpp"
+#include "pkg/delegate/delegate.hpp"
+#include "pkg/types/json.hpp"
+#include "pkg/types/version.hpp"
+
+namespace cni::libcni {
+namespace {
+
+using nlohmann::json;
+using skel::Command;
+
+Version version_of(const Network& network) {
+  const auto version = Version::parse(network.cni_version);
+  if (version) return *version;
+  throw Error(Code::kDecodingFailure,
+              cat("cniVersion: ", quote(network.cni_version), " is not a version"),
+              cat("network ", quote(network.name)));
+}
+
+void check_names(const Network& network, const ContainerInterface& where) {
+  if (where.container_id.empty()) {
+    throw Error(Code::kUnknownContainer, "missing containerID");
+  }
+  skel::check_container_id(where.container_id);
+  skel::check_network_name(network.name);
+  skel::check_ifname(where.ifname);
+}
+
+std::string describe(const Network& network, const ContainerInterface* where) {
+  std::string out = cat("network ", quote(network.name));
+  if (where == nullptr) return out;
+  return out +
+         cat(", container ", quote(where->container_id), ", interface ", quote(where->ifname));
+}
+
+std::string plugin_failed(const PluginConfig& plugin, std::string_view verb) {
+  return cat("plugin type=", quote(plugin.type),
+             plugin.name.empty() ? "" : cat(" name=", quote(plugin.name)), " failed (", verb, ")");
+}
+
+json capability_args_of(const ContainerInterface& where) {
+  if (where.capability_args.empty()) return json::object();
+  return *parse_json(where.capability_args, "capability arguments");
+}
+
+// The result as the network's version has it: as it is if it has that version, so that nothing of
+// it is lost, and otherwise converted.
+json in_version(const json& result, std::string_view version) {
+  const Reader in(result);
+  std::string own;
+  in.optional("cniVersion", own);
+  if (version_or_default(own) == version_or_default(version)) return result;
+  return json::parse(result_to_json(read_result(in, version), version));
+}
+
+// What an ADD printed; one without version has the network's.
+json added_result(std::string_view out, std::string_view version) {
+  json result = *parse_json(out, "failed to unmarshal raw result");
+  if (result.is_null()) result = json::object();
+  std::string own;
+  Reader(result).optional("cniVersion", own);
+  if (own.empty()) result["cniVersion"] = version_or_default(version);
+  return result;
+}
+
+std::vector<std::string> own_environment() {
+  std::vector<std::string> out;
+  for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
+    out.emplace_back(*entry);
+  }
+  return out;
+}
+
+// The plugins of one network, called for one attachment or for none.
+class Chain {
+ public:
+  Chain(const RuntimeSettings& settings, const CallOptions& options, const Network& network,
+        const ContainerInterface* where = nullptr)
+      : settings_(settings), options_(options), network_(network), where_(where) {
+    if (where != nullptr) capability_args_ = capability_args_of(*where);
+  }
+
+  std::string call(const PluginConfig& plugin, Command command, const json* prev_result,
+                   const std::vector<Attachment>* valid = nullptr) const {
+    return call_plugin(
+        settings_, options_,
+        {.type = plugin.type,
+         .command = command,
+         .input = plugin_input(network_, plugin, prev_result, capability_args_, valid),
+         .where = where_});
+  }
+
+  // Runs fn for a plugin; an error gets told which plugin and attachment it is about.
+  template <class Fn>
+  decltype(auto) located(const PluginConfig& plugin, Fn&& fn) const {
+    try {
+      return fn();
+    } catch (Error& error) {
+      error.add_detail(cat("plugin ", quote(plugin.type), ", ", describe(network_, where_)));
+      throw;
+    }
+  }
+
+  // DEL of the first `count` plugins, the last of them first.
+  void del(std::size_t count, const json* prev_result, bool keep_going) const {
+    ErrorList errors;
+    while (count-- > 0) {
+      const PluginConfig& plugin = network_.plugins[count];
+      errors.run([&] {
+        located(plugin, [&] {
+          return context(plugin_failed(plugin, "delete"),
+                         [&] { return call(plugin, Command::kDel, prev_result); });
+        });
+      });
+      if (!errors.empty() && !keep_going) break;
+    }
+    errors.throw_if_any();
+  }
+
+ private:
+  const RuntimeSettings& settings_;
+  const CallOptions& options_;
+  const Network& network_;
+  const ContainerInterface* where_;
+  json capability_args_ = json::object();
+};
+
+// The cached result for CHECK and DEL, in the network's version; absent without one.
+std::optional<json> cached_result(const Cache& cache, const Network& network,
+                                  const ContainerInterface& where) {
+  const auto cached = cache.load(network.name, where.container_id, where.ifname);
+  if (!cached || cached->result.empty()) return std::nullopt;
+  return context(
+      cat("failed to convert cached result to config version ", quote(network.cni_version)), [&] {
+        const auto result = parse_json(cached->result, "cached result");
+        return in_version(*result, network.cni_version);
+      });
+}
+
+// For DEL: one that cannot be used is thrown away.
+std::optional<json> cached_result_if_usable(const Cache& cache, const Network& network,
+                                            const ContainerInterface& where) {
+  if (version_of(network) < kFirstWithCheck) return std::nullopt;
+  try {
+    return cached_result(cache, network, where);
+  } catch (const Error&) {
+    (void)cache.remove(network.name, where.container_id, where.ifname);
+    return std::nullopt;
+  }
+}
+
+const json* pointer_to(const std::optional<json>& value) { return value ? &*value : nullptr; }
+
+void store(const Cache& cache, const Network& network, const ContainerInterface& where,
+           const json& result) {
+  context(cat("failed to set network ", quote(network.name), " cached result"), [&] {
+    cache.store({.network = network.name,
+                 .container_id = where.container_id,
+                 .ifname = where.ifname,
+                 .netns = where.netns,
+                 .network_text = network.text,
+                 .arguments = where.arguments,
+                 .capability_args = where.capability_args,
+                 .result = result.dump(),
+                 .file = {}});
+  });
+}
+
+}  // namespace
+
+Runtime::Runtime(RuntimeSettings settings)
+    : settings_(std::move(settings)), cache_(settings_.cache_folder) {
+  if (settings_.environment.empty()) settings_.environment = own_environment();
+}
+
+Attached Runtime::add(const Network& network, const ContainerInterface& where,
+                      const CallOptions& options) const {
+  check_names(network, where);
+  (void)cache_.path_of(network.name, where.container_id, where.ifname);
+  const Chain chain(settings_, options, network, &where);
+  const bool passes_result_to_del = version_of(network) >= kFirstWithCheck;
+  std::optional<json> result;
+  std::size_t ran = 0;
+  try {
+    for (const PluginConfig& plugin : network.plugins) {
+      chain.located(plugin, [&] {
+        context(plugin_failed(plugin, "add"), [&] {
+          const json prev = result ? in_version(*result, network.cni_version) : json();
+          (void)find_plugin(plugin.type);
+          ++ran;
+          result = added_result(chain.call(plugin, Command::kAdd, result ? &prev : nullptr),
+                                network.cni_version);
+        });
+      });
+    }
+    if (!result) throw Error(Code::kInvalidNetworkConfig, "the network has no plugins");
+    Attached out{.result = read_result(Reader(*result), network.cni_version),
+                 .json = result->dump(4)};
+    store(cache_, network, where, *result);
+    return out;
+  } catch (Error& error) {
+    if (!options.undo_on_failure) throw;
+    try {
+      CallOptions undoing = options;
+      undoing.cancellation = nullptr;
+      Chain(settings_, undoing, network, &where)
+          .del(ran, passes_result_to_del ? pointer_to(result) : nullptr, true);
+    } catch (const Error& failure) {
+      error.add_detail(cat("undo failed: ", failure.what()));
+    }
+    throw;
+  }
+}
+
+void Runtime::check(const Network& network, const ContainerInterface& where,
+                    const CallOptions& options) const {
+  check_names(network, where);
+  if (version_of(network) < kFirstWithCheck) {
+    throw Error(Code::kIncompatibleVersion,
+                cat("configuration version ", quote(network.cni_version),
+                    " does not support the CHECK command"),
+                describe(network, &where));
+  }
+  if (network.disable_check) return;
+  const auto result = context(cat("failed to get network ", quote(network.name), " cached result"),
+                              [&] { return cached_result(cache_, network, where); });
+  const Chain chain(settings_, options, network, &where);
+  for (const PluginConfig& plugin : network.plugins) {
+    chain.located(plugin, [&] { return chain.call(plugin, Command::kCheck, pointer_to(result)); });
+  }
+}
+
+void Runtime::del(const Network& network, const ContainerInterface& where,
+                  const CallOptions& options) const {
+  check_names(network, where);
+  const auto result = cached_result_if_usable(cache_, network, where);
+  Chain(settings_, options, network, &where)
+      .del(network.plugins.size(), pointer_to(result), options.keep_going);
+  (void)cache_.remove(network.name, where.container_id, where.ifname);
+}
+
+void Runtime::gc(const Network& network, const std::vector<Attachment>& valid,
+                 const CallOptions& options) const {
+  if (network.disable_gc) return;
+  skel::check_network_name(network.name);
+  ErrorList errors;
+  for (const CachedAttachment& cached : cache_.list()) {
+    const bool stale = cached.network == network.name &&
+                       !is_valid_attachment(valid, cached.container_id, cached.ifname);
+    if (!stale) continue;
+    errors.run([&] {
+      del(network,
+          {.container_id = cached.container_id,
+           .netns = cached.netns,
+           .ifname = cached.ifname,
+           .arguments = cached.arguments,
+           .capability_args = cached.capability_args},
+          options);
+    });
+  }
+  if (version_of(network) >= kFirstWithGc) {
+    const Chain chain(settings_, options, network);
+    for (const PluginConfig& plugin : network.plugins) {
+      errors.run([&] {
+        chain.located(plugin, [&] {
+          return context(plugin_failed(plugin, "gc"),
+                         [&] { return chain.call(plugin, Command::kGc, nullptr, &valid); });
+        });
+      });
+    }
+  }
+  errors.throw_if_any();
+}
+
+void Runtime::status(const Network& network, const CallOptions& options) const {
+  if (version_of(network) < kFirstWithStatus) return;
+  const Chain chain(settings_, options, network);
+  for (const PluginConfig& plugin : network.plugins) {
+    chain.located(plugin, [&] { return chain.call(plugin, Command::kStatus, nullptr); });
+  }
+}
+
+std::vector<std::string> Runtime::validate(const Network& network,
+                                           const CallOptions& options) const {
+  const std::string version(version_or_default(network.cni_version));
+  std::set<std::string> capabilities;
+  std::map<std::string, bool> asked;
+  std::string objections;
+  Code code = Code::kUnknown;
+  const auto object = [&](Code why, std::string_view sentence) {
+    if (objections.empty()) code = why;
+    objections += cat(objections.empty() ? "" : " ", sentence);
+  };
+  for (const PluginConfig& plugin : network.plugins) {
+    for (const auto& [name, wanted] : plugin.capabilities) {
+      if (wanted) capabilities.insert(name);
+    }
+    if (!asked.emplace(plugin.type, true).second) continue;
+    try {
+      const std::vector<std::string> supported = this->version(plugin.type, options).supported;
+      if (std::find(supported.begin(), supported.end(), version) != supported.end()) continue;
+      object(Code::kIncompatibleVersion,
+             cat("plugin ", plugin.type, " does not support config version ", quote(version)));
+    } catch (const Error& error) {
+      object(error.code, error.what());
+    }
+  }
+  if (!objections.empty()) {
+    throw Error(code, cat('[', objections, ']'), describe(network, nullptr));
+  }
+  return {capabilities.begin(), capabilities.end()};
+}
+
+PluginVersions Runtime::version(std::string_view type, const CallOptions& options) const {
+  static const ContainerInterface kDummy{.container_id = "dummy",
+                                         .netns = "dummy",
+                                         .ifname = "dummy",
+                                         .arguments = {},
+                                         .capability_args = {}};
+  try {
+    return read_versions(call_plugin(settings_, options,
+                                     {.type = type,
+                                      .command = Command::kVersion,
+                                      .input = json{{"cniVersion", kCurrentVersion}}.dump(),
+                                      .where = &kDummy}));
+  } catch (Error& error) {
+    // Plugins of before 0.2.0 do not know the verb.
+    if (error.msg == "unknown CNI_COMMAND: VERSION") return {"0.1.0", {"0.1.0"}};
+    error.prepend(cat("plugin ", type));
+    throw;
+  }
+}
+
+std::string Runtime::find_plugin(std::string_view type) const {
+  std::string path;
+  for (const std::string& folder : settings_.plugin_folders) {
+    path += cat(path.empty() ? "" : ":", folder);
+  }
+  return delegate::find_in_path(type, path);
+}
+
+}  // namespace cni::libcni

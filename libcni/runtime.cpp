@@ -158,6 +158,15 @@ std::optional<json> cached_result_if_usable(const Cache& cache, const Network& n
   }
 }
 
+// Whether an ADD of this attachment succeeded before, and no DEL since.
+bool is_cached(const Cache& cache, const Network& network, const ContainerInterface& where) {
+  try {
+    return cache.load(network.name, where.container_id, where.ifname).has_value();
+  } catch (const Error&) {
+    return true;  // the file is there, though it cannot be read
+  }
+}
+
 const json* pointer_to(const std::optional<json>& value) { return value ? &*value : nullptr; }
 
 void store(const Cache& cache, const Network& network, const ContainerInterface& where,
@@ -188,6 +197,7 @@ Attached Runtime::add(const Network& network, const ContainerInterface& where,
   (void)cache_.path_of(network.name, where.container_id, where.ifname);
   const Chain chain(settings_, options, network, &where);
   const bool passes_result_to_del = version_of(network) >= kFirstWithCheck;
+  const bool is_attached = is_cached(cache_, network, where);
   std::optional<json> result;
   std::size_t ran = 0;
   try {
@@ -209,6 +219,10 @@ Attached Runtime::add(const Network& network, const ContainerInterface& where,
     return out;
   } catch (Error& error) {
     if (!options.undo_on_failure) throw;
+    if (is_attached) {
+      error.add_detail("it was attached before, and stays so; del comes before another add");
+      throw;
+    }
     try {
       CallOptions undoing = options;
       undoing.cancellation = nullptr;

@@ -86,7 +86,8 @@ class Runtime {
   explicit Runtime(RuntimeSettings settings);
 
   // Runs ADD of all plugins in order and keeps the result in the cache. If one fails, those that
-  // ran, that one included, get a DEL in reverse order, unless the options say otherwise. Throws
+  // ran, that one included, get a DEL in reverse order, unless the options say otherwise or the
+  // attachment is in the cache already: the DEL would take away what an earlier add made. Throws
   // `plugin type="T" failed (add): ...`; failures of the undoing are in the details.
   Attached add(const Network& network, const ContainerInterface& where,
                const CallOptions& options = {}) const;

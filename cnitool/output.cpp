@@ -38,8 +38,10 @@ void print_note(const Surroundings& surroundings, std::string_view text) {
 
 void print_error(const Surroundings& surroundings, const Error& error) {
   const auto code = static_cast<unsigned>(error.code);
+  // The code of a mistyped command line tells nobody anything.
+  const bool plain = code == 0 || dynamic_cast<const UsageError*>(&error) != nullptr;
   print_on_stderr(surroundings, "\033[1;31m",
-                  code == 0 ? std::string(error.what()) : cat(error.what(), " (code ", code, ")"));
+                  plain ? std::string(error.what()) : cat(error.what(), " (code ", code, ")"));
 }
 
 nlohmann::json error_json(const Error& error) {

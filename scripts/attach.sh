@@ -21,7 +21,7 @@ with_lock() {
   return "$status"
 }
 
-bridge_indexes() { ip -j link show type bridge | jq -r '.[] | "\(.ifname) \(.ifindex)"'; }
+bridge_indexes() { ip -oneline link show type bridge | awk -F ': ' '{ print $2, $1 }'; }
 
 # attach ID NETNS: the plugins' ADD for every network; on failure nothing is left.
 attach() { with_lock attach_locked "$@"; }
@@ -61,7 +61,7 @@ detach_locked() {
     name=$(basename "$note")
     # A bridge of another index is somebody else's, made after ours was gone.
     if bridge_indexes | grep -qxF "$name $(<"$note")"; then
-      [[ $(ip -j link show master "$name" | jq length) -eq 0 ]] || continue
+      [[ -z $(ip -oneline link show master "$name") ]] || continue
       ip link delete "$name" || status=$?
     fi
     rm -f "$note"

@@ -17,6 +17,14 @@ choose_plugins() {
   export CNI_PATH
 }
 
+# choose_cnitool: sets CNITOOL; builds it if it was not set and is not there.
+choose_cnitool() {
+  if [[ -z ${CNITOOL:-} ]]; then
+    CNITOOL=$project/bin/cnitool
+    if [[ ! -x $CNITOOL ]]; then "$project/build_linux.sh" >&2; fi
+  fi
+}
+
 # choose_networks: sets and exports NETCONFPATH, a folder that holds networks.
 choose_networks() {
   local given=${NETCONFPATH:-/etc/cni/net.d}

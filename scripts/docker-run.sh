@@ -10,7 +10,7 @@
 #   DOCKER          the command (default docker, or podman if there is no docker)
 #   SLEEPER_IMAGE   image with a `sleep` for the first container (default busybox)
 #
-# NETCONFPATH, CNI_PATH, CNI_ARGS and DEBUG are those of exec-plugins.sh; see there. Missing packages are installed, but docker
+# NETCONFPATH, CNI_PATH, CNI_ARGS, CAP_ARGS and DEBUG are those of exec-plugins.sh; see there. Missing packages are installed, but docker
 # or podman has to be there. Needs root.
 set -euo pipefail
 scripts=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -21,7 +21,7 @@ scripts=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=scripts/attach.sh
 . "$scripts/attach.sh"
 
-packages=(iproute2 jq)
+packages=(iproute2)
 
 if [[ ${1:-} == --help || ${1:-} == -h ]]; then
   usage

@@ -9,7 +9,7 @@
 # processes that the command left in the namespace, the attachments, the namespace, and a bridge that was made for it and
 # has no other port. What stays is what attachments share: IP forwarding, and the empty base chains of masquerading.
 #
-# NETCONFPATH, CNI_PATH, CNI_ARGS and DEBUG are those of exec-plugins.sh; see there. Missing packages are installed. Needs root.
+# NETCONFPATH, CNI_PATH, CNI_ARGS, CAP_ARGS and DEBUG are those of exec-plugins.sh; see there. Missing packages are installed. Needs root.
 set -euo pipefail
 scripts=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=scripts/packages.sh
@@ -19,7 +19,7 @@ scripts=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=scripts/attach.sh
 . "$scripts/attach.sh"
 
-packages=(iproute2 jq)
+packages=(iproute2)
 
 if [[ ${1:-} == --help || ${1:-} == -h ]]; then
   usage

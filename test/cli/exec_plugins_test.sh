@@ -69,8 +69,8 @@ failed_add() {
   expect_equal "calls" "ADD a eth0 box /run/netns/x one 0.3.1 -
 ADD b eth1 box /run/netns/x two 1.0.0 -
 ADD c eth1 box /run/netns/x two 1.0.0 b
-DEL c eth1 box /run/netns/x two 1.0.0 -
-DEL b eth1 box /run/netns/x two 1.0.0 -
+DEL c eth1 box /run/netns/x two 1.0.0 b
+DEL b eth1 box /run/netns/x two 1.0.0 b
 DEL a eth0 box /run/netns/x one 0.3.1 -" "$(<"$work/calls")"
   expect_equal "notes" "" "$(ls -A /run/cni-exec-plugins)"
   expect_equal "status of del after it" 0 "$(status_of "$exec_plugins" del box /run/netns/x)"
@@ -83,7 +83,8 @@ failed_del() {
   rm "$work/calls"
   echo 'Segmentation fault' >"$work/fail-DEL-c"
   expect_equal "status" 1 "$(status_of "$exec_plugins" del box /run/netns/x)"
-  expect_contains "error" "$(<"$errors")" "two : error executing DEL: plugin c: exit status 1 Segmentation fault"
+  expect_contains "error" "$(<"$errors")" \
+    'two : error executing DEL: plugin c: netplugin failed but error parsing its diagnostic message "Segmentation fault'
   expect_equal "plugins called" "d c b a" "$(awk '{ printf "%s%s", sep, $2; sep = " " }' "$work/calls")"
   rm "$work/fail-DEL-c"
   expect_equal "status of the next try" 0 "$(status_of "$exec_plugins" del box /run/netns/x)"
@@ -95,10 +96,10 @@ refusals() {
   local pair
   recorders a
   cp "$work/bin/a" "$work/outside"
-  for pair in '{"name": "n", "type": "../outside"}|failed to find plugin "../outside"' \
+  for pair in '{"name": "n", "type": "../outside"}|invalid plugin name: ../outside' \
     '{"name": "n", "type": "absent"}|failed to find plugin "absent" in path' \
     '{"name": "n"}|neither "plugins" nor "type"' '[]|not a JSON object' '{"name": |10-n.conf is not a network' \
-    '{"name": "n", "plugins": []}|is no list of plugins'; do
+    '{"name": "n", "plugins": []}|no plugins in list'; do
     echo "${pair%%|*}" >"$work/networks/10-n.conf"
     expect_equal "status for ${pair%%|*}" 1 "$(status_of "$exec_plugins" add box /run/netns/x)"
     expect_contains "error for ${pair%%|*}" "$(<"$errors")" "${pair#*|}"

@@ -6,11 +6,13 @@
 #   X_test.sh NAME       runs one
 #   X_test.sh            runs all
 #
-# CNI_PATH names the plugins under test. A case fails by `fail` or by any command that fails.
+# CNI_PATH names the plugins under test, which cnitool stands beside. A case fails by `fail` or by any command that fails.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 export CNI_PATH=${CNI_PATH:-$root/bin}
-unset NETCONFPATH CNI_ARGS CNI_RESULTS DEBUG
+# Cases change CNI_PATH, but never the executable under test.
+export CNITOOL=${CNITOOL:-$CNI_PATH/cnitool}
+unset NETCONFPATH CNI_ARGS CAP_ARGS CNI_IFNAME CNI_RESULTS DEBUG
 
 declare -A case_function=()
 case_names=()

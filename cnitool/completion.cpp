@@ -89,10 +89,11 @@ std::string bash_values() {
   return out;
 }
 
+// The options that take a value, but for that of the folder, whose value is kept.
 std::string value_options_pattern() {
   std::vector<std::string> out;
   for (const Option& option : all_options()) {
-    if (option.value.empty()) continue;
+    if (option.value.empty() || option.name == "conf-dir") continue;
     out.push_back(cat("--", option.name));
     if (option.letter != 0) out.push_back(cat('-', option.letter));
   }

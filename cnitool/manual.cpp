@@ -6,6 +6,12 @@
 namespace cni::cnitool {
 namespace {
 
+// What mandoc calls good style.
+constexpr std::size_t kWidth = 78;
+
+// Of the last change to what the page says.
+constexpr std::string_view kDate = "2026-11-22";
+
 // A text as man(7) takes it: no character of it is an instruction.
 std::string escaped(std::string_view text) {
   std::string out;
@@ -33,7 +39,7 @@ std::string paragraphs(std::string_view text) {
   std::string out;
   for (;;) {
     const std::size_t end = text.find("\n\n");
-    out += cat(wrapped(escaped(text.substr(0, end)), 0, 100));
+    out += cat(wrapped(escaped(text.substr(0, end)), 0, kWidth));
     if (end == std::string_view::npos) return out;
     out += ".PP\n";
     text.remove_prefix(end + 2);
@@ -41,7 +47,7 @@ std::string paragraphs(std::string_view text) {
 }
 
 std::string tagged(std::string_view tag, std::string_view text) {
-  return cat(".TP\n.B \"", escaped(tag), "\"\n", wrapped(escaped(text), 0, 100));
+  return cat(".TP\n.B \"", escaped(tag), "\"\n", wrapped(escaped(text), 0, kWidth));
 }
 
 std::string option_tag(const Option& option) { return spelling(option); }
@@ -65,12 +71,14 @@ std::string command_section(const Command& command) {
 
 Report manual(Session&) {
   std::string out =
-      ".\\\" Made from the table of commands by `cnitool __manual`.\n"
-      ".TH CNITOOL 1 \"\" \"cnitool " CNI_VERSION
-      "\" \"CNI plugins\"\n"
-      ".SH NAME\ncnitool \\- attach network namespaces to CNI networks\n"
-      ".SH SYNOPSIS\n.B cnitool\n.I COMMAND\n[arguments] [options]\n"
-      ".SH DESCRIPTION\n";
+      cat(".\\\" Made from the table of commands by `cnitool __manual`.\n"
+          ".TH CNITOOL 1 ",
+          kDate,
+          " \"cnitool " CNI_VERSION
+          "\" \"CNI plugins\"\n"
+          ".SH NAME\ncnitool \\- attach network namespaces to CNI networks\n"
+          ".SH SYNOPSIS\n.B cnitool\n.I COMMAND\n[arguments] [options]\n"
+          ".SH DESCRIPTION\n");
   out += paragraphs(
       "cnitool does with CNI networks what a container runtime does: it runs the plugins of a "
       "network to attach a network namespace, to check and to detach it, and cleans up. NETWORK is "

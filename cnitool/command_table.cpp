@@ -233,6 +233,7 @@ constexpr Variable kVariables[] = {
     {"CNI_IFNAME", "Name of the interface in the container."},
     {"CNI_ARGS", "Arguments for all plugins: K=V;K2=V2."},
     {"CAP_ARGS", "Arguments for the plugins that declare a capability: a JSON object."},
+    {"TMPDIR", "Folder for what --timing needs for a moment (default: /tmp)."},
     {"NO_COLOR", "If it is not empty, no colours, which otherwise are used on terminals."},
 };
 

@@ -89,7 +89,9 @@ const libcni::Runtime& Session::runtime() {
   settings.environment = surroundings_.environment;
   settings.err = surroundings_.err;
   if (line_.has("timing")) {
-    timing_ = std::make_unique<Timing>(settings.plugin_folders, surroundings_.executable);
+    const std::string folder = variable("TMPDIR");
+    timing_ = std::make_unique<Timing>(settings.plugin_folders, surroundings_.executable,
+                                       folder.starts_with('/') ? folder : "/tmp");
     settings.plugin_folders.insert(settings.plugin_folders.begin(), timing_->folder());
   }
   return runtime_.emplace(std::move(settings));

@@ -37,9 +37,9 @@ class Timing {
   // Folder with a link to each real plugin.
   static constexpr std::string_view kTargets = ".targets";
 
-  // Makes the folder, below TMPDIR of the caller's choice or /tmp. Throws Code::kIoFailure.
+  // Makes the folder, in `parent`. Throws Code::kIoFailure.
   Timing(const std::vector<std::string>& plugin_folders, const std::string& executable,
-         const std::string& parent = "/tmp");
+         const std::string& parent);
   Timing(const Timing&) = delete;
   Timing& operator=(const Timing&) = delete;
   // Removes the folder.

@@ -66,7 +66,7 @@ wrong_settings() {
   fails "no net configurations found in $work/empty" add one /run/netns/x --conf-dir "$work/empty"
   fails 'there is no file ./none.conflist' add ./none.conflist /run/netns/x
   fails 'network "one": failed to find plugin "a" in path [/nowhere]' add one /run/netns/x --cni-path /nowhere
-  fails 'invalid character in containerID' add one /run/netns/x --container-id a/b
+  fails 'invalid characters in containerID' add one /run/netns/x --container-id a/b
   fails 'interface name' add one /run/netns/x --ifname a/b
   fails 'requires at least 2 arg(s), only received 1: NETWORK NETNS (see cnitool add --help)' add one
   fails 'unknown option --nonsense (see cnitool del --help)' del --nonsense
@@ -142,7 +142,8 @@ DEL a eth0 $id - a" "$(calls)"
 }
 # Folders of others in /tmp are none of the case's business.
 own_tmp() { mkdir "$work/tmp" && export TMPDIR=$work/tmp; }
-interrupted_by_sigint() { own_tmp; interrupted INT 130; }
+# Without job control the shell lets what it starts in the background ignore SIGINT.
+interrupted_by_sigint() { set -m; own_tmp; interrupted INT 130; }
 interrupted_by_sigterm() { own_tmp; interrupted TERM 143; }
 describe "cnitool interrupted by SIGINT kills the plugin and takes the add back" interrupted_by_sigint
 describe "cnitool interrupted by SIGTERM kills the plugin and takes the add back" interrupted_by_sigterm

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154  # cases.sh sets work and errors
 # Sourced by the tests of cnitool, after cases.sh: plugins that only write down how they were called, and networks of them.
 
 # fake TYPE...: makes plugins in $work/bin, which CNI_PATH then names. Each writes "COMMAND TYPE IFNAME ID ARGS PREVIOUS" to

@@ -1,7 +1,7 @@
 #!/bin/bash
 # build_linux.sh [--multicall] [--tests] [--asan] [CMake arguments...]
 #
-# Builds the release preset: one static, stripped executable per plugin, in bin/.
+# Builds the release preset: one static, stripped executable per plugin, and cnitool, in bin/.
 #
 #   --multicall   one executable bin/cni-plugins with every plugin; bin/NAME are links to it
 #   --tests       the tests as well

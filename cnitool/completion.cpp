@@ -134,9 +134,10 @@ std::string bash_script() {
   for (const Command& command : all_commands()) {
     if (!command.hidden) commands += bash_command(command);
   }
-  return cat(R"(# Completion of cnitool for bash; made by `cnitool completion bash`.
-# shellcheck shell=bash disable=SC2207
-_cnitool() {
+  return cat(
+      "# Completion of cnitool for bash; made by `cnitool completion bash`.\n"
+      "# shellcheck shell=bash disable=SC2207\n",
+      R"(_cnitool() {
   local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
   local command='' options='' count=0 i settings=()
   COMPREPLY=()
@@ -147,13 +148,13 @@ _cnitool() {
         i=$((i + 1))
         ;;
       )",
-             value_options_pattern(), R"() i=$((i + 1)) ;;
+      value_options_pattern(), R"() i=$((i + 1)) ;;
       -*) ;;
       *)
         case $command in
           '') command=${COMP_WORDS[i]} ;;
           )",
-             group_pattern(), R"() command+=" ${COMP_WORDS[i]}" ;;
+      group_pattern(), R"() command+=" ${COMP_WORDS[i]}" ;;
           *) count=$((count + 1)) ;;
         esac
         ;;
@@ -161,11 +162,11 @@ _cnitool() {
   done
   case $before in
 )",
-             bash_values(), R"(  esac
+      bash_values(), R"(  esac
   case $command in
     '') )",
-             bash_reply(Complete::kCommand), " ;;\n", bash_groups(), commands,
-             R"BASH(  esac
+      bash_reply(Complete::kCommand), " ;;\n", bash_groups(), commands,
+      R"BASH(  esac
   if [[ $word == -* ]]; then COMPREPLY=($(compgen -W "$options" -- "$word")); fi
 }
 complete -F _cnitool cnitool

@@ -71,7 +71,9 @@ std::vector<std::string> Session::plugin_folders() const {
   const std::string* option = line_.value("cni-path");
   std::vector<std::string> out = split_folders(option != nullptr ? *option : variable("CNI_PATH"));
   if (out.empty()) {
-    out = {std::string(kDefaultPluginFolder), libcni::folder_of(surroundings_.executable)};
+    out = {std::string(kDefaultPluginFolder)};
+    const std::string own = libcni::folder_of(surroundings_.executable);
+    if (own != out[0]) out.push_back(own);
   }
   return out;
 }

@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -16,6 +15,7 @@
 #include <climits>
 #include <cstdint>
 #include <nlohmann/json.hpp>
+#include <string_view>
 
 #include "cnitool/output.hpp"
 #include "cnitool/timing.hpp"
@@ -79,15 +79,13 @@ void write_note(const std::string& folder, const std::string& line) {
   ::_exit(1);
 }
 
-// Waits for the end of the plugin. Returns when its input came: a plugin may be started ahead, and
-// what it waits is not what it takes.
-std::int64_t wait_for_input(pid_t child, std::int64_t start) {
-  const os::Fd pidfd(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
-  if (!pidfd) return start;  // a kernel before 5.3
-  std::array<pollfd, 2> polled = {pollfd{STDIN_FILENO, POLLIN, 0}, pollfd{pidfd.get(), POLLIN, 0}};
-  while (::poll(polled.data(), polled.size(), -1) < 0 && errno == EINTR) {
+// A plugin may be started ahead of its configuration, to be loaded by then; what it waits is not
+// what it takes. So it is started when the configuration comes.
+void wait_for_input(std::string_view command) {
+  if (command == "VERSION") return;  // which needs none
+  pollfd input{STDIN_FILENO, POLLIN, 0};
+  while (::poll(&input, 1, -1) < 0 && errno == EINTR) {
   }
-  return polled[0].revents != 0 ? now() : start;
 }
 
 int end_like(int status) {
@@ -111,6 +109,8 @@ std::optional<int> run_as_shim(const std::vector<std::string>& argv,
   const std::string target = read_link(cat(folder, '/', Timing::kTargets, '/', type));
   if (target.empty()) return std::nullopt;
 
+  const std::string command = skel::environment_value(environment, "CNI_COMMAND");
+  wait_for_input(command);
   const pid_t shim = ::getpid();
   const std::int64_t start = now();
   const pid_t child = ::fork();
@@ -118,12 +118,11 @@ std::optional<int> run_as_shim(const std::vector<std::string>& argv,
   if (child < 0) become(target, argv, ::getppid());
   if (child == 0) become(target, argv, shim);
   write_note(folder, cat("begin\t", shim, '\t', ::getppid(), '\t', child, '\t', start, '\t',
-                         skel::environment_value(environment, "CNI_COMMAND"), '\t', type, '\n'));
-  const std::int64_t input = wait_for_input(child, start);
+                         command, '\t', type, '\n'));
   int status = 0;
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
-  write_note(folder, cat("end\t", shim, '\t', input, '\t', now(), '\t', status == 0 ? 0 : 1, '\n'));
+  write_note(folder, cat("end\t", shim, '\t', now(), '\t', status == 0 ? 0 : 1, '\n'));
   return end_like(status);
 }
 

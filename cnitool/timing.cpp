@@ -36,8 +36,8 @@ std::int64_t number(std::string_view text) {
   return out;
 }
 
-// One line: "begin" with shim, parent, child, start, command and type, or "end" with shim, time of
-// the input, end and whether it failed.
+// One line: "begin" with shim, parent, child, start, command and type, or "end" with shim,
+// end and whether it failed.
 void read_note(std::string_view line, std::map<std::int64_t, NotedRun>& runs) {
   const std::vector<std::string_view> fields = fields_of(line);
   if (fields.size() == 7 && fields[0] == "begin") {
@@ -46,12 +46,11 @@ void read_note(std::string_view line, std::map<std::int64_t, NotedRun>& runs) {
                                .parent = static_cast<int>(number(fields[2])),
                                .child = static_cast<int>(number(fields[3])),
                                .start = number(fields[4])};
-  } else if (fields.size() == 5 && fields[0] == "end") {
+  } else if (fields.size() == 4 && fields[0] == "end") {
     const auto run = runs.find(number(fields[1]));
     if (run == runs.end()) return;
-    run->second.input = number(fields[2]);
-    run->second.end = number(fields[3]);
-    run->second.failed = fields[4] != "0";
+    run->second.end = number(fields[2]);
+    run->second.failed = fields[3] != "0";
   }
 }
 
@@ -137,9 +136,7 @@ void Timing::note(const libcni::PluginRun& run) {
 std::vector<Timing::Row> Timing::rows() const {
   const std::vector<NotedRun> noted =
       read_notes(os::read_file(cat(folder_, '/', kNotes)).value_or(""));
-  const auto duration = [](const NotedRun& run) {
-    return run.end == 0 ? -1 : run.end - std::max(run.start, run.input);
-  };
+  const auto duration = [](const NotedRun& run) { return run.end == 0 ? -1 : run.end - run.start; };
   std::vector<Row> out;
   for (const ChainRun& run : chain_) {
     const std::size_t first = out.size();
@@ -180,7 +177,8 @@ json Timing::document() const {
 }
 
 std::vector<std::vector<std::string>> Timing::table() const {
-  std::vector<std::vector<std::string>> out = {{"PLUGIN", "COMMAND", "MS", ""}};
+  std::vector<std::vector<std::string>> out;
+  if (!chain_.empty()) out.push_back({"PLUGIN", "COMMAND", "MS", ""});
   for (const Row& row : rows()) {
     out.push_back({cat(std::string(static_cast<std::size_t>(row.depth) * 2, ' '), row.type),
                    row.command, row.duration < 0 ? "-" : milliseconds(row.duration),

@@ -22,7 +22,6 @@ struct NotedRun {
   int parent = 0;          // process that started it
   int child = 0;           // the plugin itself
   std::int64_t start = 0;  // nanoseconds of the steady clock
-  std::int64_t input = 0;  // when its input came
   std::int64_t end = 0;    // 0: it was killed
   bool failed = false;
 };
@@ -52,7 +51,7 @@ class Timing {
 
   // An array with type, command and ms of each plugin, failed if it did, and its delegates.
   nlohmann::json document() const;
-  // The same as rows, with a heading; delegates are indented.
+  // The same as rows, with a heading; delegates are indented. Nothing if nothing ran.
   std::vector<std::vector<std::string>> table() const;
 
  private:

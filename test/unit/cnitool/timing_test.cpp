@@ -25,8 +25,8 @@ TEST_CASE("Notes are read in the order of the starts and without what is torn") 
   const auto runs = cnitool::read_notes(
       "begin\t20\t1\t21\t500\tADD\thost-local\n"
       "begin\t10\t1\t11\t400\tADD\tbridge\n"
-      "nonsense\nend\t99\t1\t2\t0\n"
-      "end\t20\t600\t900\t1\nend\t10\t450\t990\t0\nbegin\t30\t1\t3");
+      "nonsense\nend\t99\t1\t0\n"
+      "end\t20\t900\t1\nend\t10\t990\t0\nbegin\t30\t1\t3");
   REQUIRE(runs.size() == 2);
   CHECK(runs[0].type == "bridge");
   CHECK(runs[0].child == 11);
@@ -34,7 +34,7 @@ TEST_CASE("Notes are read in the order of the starts and without what is torn") 
   CHECK(!runs[0].failed);
   CHECK(runs[1].type == "host-local");
   CHECK(runs[1].parent == 1);
-  CHECK(runs[1].input == 600);
+  CHECK(runs[1].start == 500);
   CHECK(runs[1].failed);
 }
 
@@ -76,8 +76,8 @@ TEST_CASE("Delegates stand below the plugin that ran when they started") {
       "begin\t20\t11\t21\t", start, "\tADD\thost-local\n",            // its delegate
       "begin\t30\t21\t31\t", start, "\tADD\tdeeper\n",                // the delegate's
       "begin\t40\t99\t41\t", start, "\tADD\tby-shell\n",              // of an unknown parent
-      "end\t30\t0\t", start + 2'000'000, "\t0\n", "end\t20\t", start + 1'000'000, '\t',
-      start + 4'000'000, "\t1\n", "end\t10\t0\t", start + 5'000'000, "\t1\n");
+      "end\t30\t", start + 2'000'000, "\t0\n", "end\t20\t", start + 3'000'000, "\t1\n", "end\t10\t",
+      start + 5'000'000, "\t1\n");
   test::write_file(cat(timing.folder(), '/', Timing::kNotes), notes);
   const Error failure(Code::kConflict, "no");
   timing.note({.type = "bridge",

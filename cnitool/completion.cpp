@@ -180,7 +180,6 @@ std::string zsh_action(Complete complete) {
     case Complete::kNetwork:
       return "_cnitool_networks";
     case Complete::kNetns:
-      return "_files";
     case Complete::kFile:
       return "_files";
     case Complete::kFolder:

@@ -62,13 +62,13 @@ libcni::Arguments parse_arguments(std::string_view text) {
 }
 
 void add_arguments(libcni::Arguments& arguments, const libcni::Arguments& more) {
-  for (const auto& [name, value] : more) {
+  for (const auto& added : more) {
     const auto found = std::find_if(arguments.begin(), arguments.end(),
-                                    [&](const auto& each) { return each.first == name; });
+                                    [&](const auto& each) { return each.first == added.first; });
     if (found == arguments.end()) {
-      arguments.emplace_back(name, value);
+      arguments.push_back(added);
     } else {
-      found->second = value;
+      found->second = added.second;
     }
   }
 }

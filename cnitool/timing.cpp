@@ -164,7 +164,9 @@ json Timing::document() const {
   json out = json::array();
   for (const Row& row : rows()) {
     json entry = {{"type", row.type}, {"command", row.command}};
-    if (row.duration >= 0) entry["ms"] = static_cast<double>(row.duration / 1000) / 1000;
+    // More digits than microseconds are noise.
+    const std::int64_t microseconds = row.duration / 1000;
+    if (row.duration >= 0) entry["ms"] = static_cast<double>(microseconds) / 1000;
     if (row.failed) entry["failed"] = true;
     if (row.duration < 0) entry["killed"] = true;
     json* place = &out;

@@ -2,10 +2,12 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "cnitool/output.hpp"
 #include "cnitool/settings.hpp"
 #include "libcni/discovery.hpp"
-#include "libcni/files.hpp"
+#include "pkg/os/file.hpp"
 #include "pkg/skel/request.hpp"
 
 namespace cni::cnitool {
@@ -17,12 +19,13 @@ constexpr std::string_view kDefaultPluginFolder = "/opt/cni/bin";
 bool exists(const std::string& path) { return ::access(path.c_str(), F_OK) == 0; }
 
 bool holds_networks(const std::string& folder) {
-  return !libcni::files_with_extension(folder, {"conflist", "conf", "json"}).empty();
+  const std::vector<std::string> names = os::list_directory(folder);
+  return std::any_of(names.begin(), names.end(), is_network_file);
 }
 
 // The examples of the source tree that the program lies in; absent elsewhere.
 std::optional<std::string> example_networks(const std::string& executable) {
-  const std::string root = libcni::folder_of(libcni::folder_of(executable));
+  const std::string root = folder_of(folder_of(executable));
   std::string folder = cat(root, "/examples/net.d");
   if (!exists(cat(root, "/cnitool/main.cpp")) || !holds_networks(folder)) return std::nullopt;
   return folder;
@@ -62,7 +65,7 @@ libcni::Network Session::find_network(const std::string& name) {
     return libcni::find_network(conf_dir(), name);
   } catch (const Error&) {
     // A file of the current folder, given without a slash.
-    if (libcni::extension_of(name).empty() || !exists(name)) throw;
+    if (!is_network_file(name) || !exists(name)) throw;
     return load_any_network(name);
   }
 }
@@ -72,7 +75,7 @@ std::vector<std::string> Session::plugin_folders() const {
   std::vector<std::string> out = split_folders(option != nullptr ? *option : variable("CNI_PATH"));
   if (out.empty()) {
     out = {std::string(kDefaultPluginFolder)};
-    const std::string own = libcni::folder_of(surroundings_.executable);
+    const std::string own = folder_of(surroundings_.executable);
     if (own != out[0]) out.push_back(own);
   }
   return out;

@@ -4,7 +4,6 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
-#include "libcni/files.hpp"
 #include "pkg/os/file.hpp"
 #include "pkg/types/hash.hpp"
 #include "pkg/types/json.hpp"
@@ -111,6 +110,16 @@ std::string default_container_id(std::string_view absolute_netns) {
   return cat("cnitool-", sha512_hex(absolute_netns).substr(0, 20));
 }
 
+std::string folder_of(const std::string& path) {
+  const std::size_t slash = path.rfind('/');
+  if (slash == std::string::npos) return ".";
+  return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+bool is_network_file(std::string_view name) {
+  return name.ends_with(".conflist") || name.ends_with(".conf") || name.ends_with(".json");
+}
+
 std::vector<std::string> split_folders(std::string_view path) {
   std::vector<std::string> out;
   for_each_part(path, ':', [&](std::string_view folder) {
@@ -142,7 +151,7 @@ std::vector<Attachment> parse_attachment_lines(std::string_view text) {
 }
 
 libcni::Network load_any_network(const std::string& path) {
-  if (libcni::extension_of(path) == "conflist") return libcni::load_network_file(path);
+  if (path.ends_with(".conflist")) return libcni::load_network_file(path);
   const auto text = os::read_file(path);
   if (!text) throw Error(Code::kIoFailure, cat("there is no file ", path));
   return context(path, [&] {

@@ -74,6 +74,16 @@ TEST_CASE("The container ID is that of the Go tool") {
   CHECK(cnitool::default_container_id("/var/run/netns/testing") == "cnitool-77383ca0a0715733ca6f");
 }
 
+TEST_CASE("Files are told by their names") {
+  CHECK(cnitool::folder_of("/a/b") == "/a");
+  CHECK(cnitool::folder_of("/a") == "/");
+  CHECK(cnitool::folder_of("a") == ".");
+  CHECK(cnitool::is_network_file("10-mynet.conflist"));
+  CHECK(cnitool::is_network_file("a.conf"));
+  CHECK(cnitool::is_network_file("a.json"));
+  CHECK(!cnitool::is_network_file("a.conf.bak"));
+}
+
 TEST_CASE("Folders are what stands between colons") {
   CHECK(cnitool::split_folders(":/a::/b:") == std::vector<std::string>{"/a", "/b"});
   CHECK(cnitool::split_folders("").empty());

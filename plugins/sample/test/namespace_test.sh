@@ -1,9 +1,11 @@
 #!/bin/bash
 # namespace_test.sh PLUGIN
 #
-# Drives the plugin as a runtime does. Each case has a network namespace, a /run and a /var/lib/cni of its own, which stand for
-# a host, and in that a container c1 with an interface eth0. Needs root, iproute2 and jq. A case fails with any command that
+# Drives the plugin as a runtime does. Each case has a network namespace, a /run/netns and a /var/lib/cni of its own, which stand
+# for a host, and in that a container c1 with an interface eth0. Needs root, iproute2 and jq. A case fails with any command that
 # fails.
+#
+# shellcheck disable=SC2317  # cases are called by their names
 set -euo pipefail
 plugin=$(realpath "$1")
 state=/var/lib/cni/sample/testnet
@@ -141,8 +143,8 @@ case_status_and_version() {
 
 # A host of the case's own.
 if [[ ${2:-} == --inside ]]; then
-  mount -t tmpfs tmpfs /run
   mkdir -p /run/netns /var/lib/cni
+  mount -t tmpfs tmpfs /run/netns
   mount -t tmpfs tmpfs /var/lib/cni
   ip netns add c1
   ip link add far0 type veth peer name eth0 netns c1

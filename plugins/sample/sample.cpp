@@ -67,6 +67,17 @@ void remember_alias(const Request& request, const std::string& alias, cni::os::U
   undo.push(cni::cat("remove ", path), [path] { (void)cni::os::remove_file(path); });
 }
 
+// Absent if there was no ADD, or it is taken back already.
+std::optional<std::string> remembered_alias(const Request& request) {
+  try {
+    return cni::os::read_file(state_file(request));
+  } catch (const Error& error) {
+    // There is no limit for container ids, but for file names: such an ADD has changed nothing.
+    if (error.sys_errno == ENAMETOOLONG) return std::nullopt;
+    throw;
+  }
+}
+
 Result add(const Request& request, cni::os::Undo& undo) {
   const Config config = parse(request);
   const Result& result = result_of_earlier_plugins(request);
@@ -74,7 +85,7 @@ Result add(const Request& request, cni::os::Undo& undo) {
       cni::netlink::Socket::open_in(cni::ns::Netns::open(request.netns));
   const cni::netlink::Link link = cni::netlink::get_link(container, request.ifname);
   // An ADD that is repeated must not take our own alias for the one of before.
-  if (link.alias == config.alias && cni::os::read_file(state_file(request))) return result;
+  if (link.alias == config.alias && remembered_alias(request)) return result;
 
   remember_alias(request, link.alias, undo);
   cni::netlink::change_link(container, link.index, {.alias = config.alias},
@@ -88,7 +99,7 @@ Result add(const Request& request, cni::os::Undo& undo) {
 
 // Asks neither the configuration nor prevResult, so nothing that is wrong with them is in its way.
 void del(const Request& request) {
-  const std::optional<std::string> alias = cni::os::read_file(state_file(request));
+  const std::optional<std::string> alias = remembered_alias(request);
   if (!alias) return;
   set_alias(request.netns, request.ifname, *alias);
   // Last: if the alias could not be restored, DEL can be repeated.
@@ -106,7 +117,7 @@ void check(const Request& request) {
                 cni::cat("sample: the alias of ", link.name, " is ", cni::quote(link.alias),
                          " instead of ", cni::quote(config.alias)));
   }
-  if (!cni::os::read_file(state_file(request))) {
+  if (!remembered_alias(request)) {
     throw Error(Code::kCheckFailed, cni::cat("sample: ", state_file(request), " is missing"),
                 "DEL would not restore the alias");
   }

@@ -110,6 +110,11 @@ case_del_in_every_state() {
 
   rm -r /var/lib/cni/sample
   call DEL
+
+  id=$(printf 'x%.0s' {1..300})
+  ! answer=$(call ADD) || { echo "ADD found a file name for 300 characters" >&2; exit 1; }
+  expect "the alias after ADD for too long an id" "" "$(alias_of eth0)"
+  call DEL
 }
 
 case_check() {

@@ -1,5 +1,6 @@
 # shellcheck shell=bash
 # Sourced by tests that run containers with a real podman, on an image made on the spot. Needs cases.sh.
+# shellcheck disable=SC2154  # $work is that of cases.sh
 
 # prepare_podman MORE-CONFIGURATION: the image localhost/busybox, and a `docker` in $DOCKER that keeps everything below $work.
 prepare_podman() {

@@ -82,6 +82,11 @@ std::optional<std::string> most_similar(std::string_view text,
     best = candidate;
     limit = distance;
   }
+  if (best || text.size() < 3) return best;
+  // The start of a known text: "1.0" of "1.0.0".
+  for (const std::string& candidate : known) {
+    if (same_key(std::string_view(candidate).substr(0, text.size()), text)) return candidate;
+  }
   return best;
 }
 

@@ -1,5 +1,6 @@
 #include "libcni/address_rules.hpp"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "libcni/key_hints.hpp"
@@ -111,25 +112,63 @@ void compare_ranges(const RangeAt& one, const RangeAt& other, const Report& repo
   }
 }
 
-void check_range_sets(const json& ipam, const std::string& path, const Report& report) {
+bool has_ranges(const json& ipam) {
   const json* sets = member(ipam, "ranges");
   const bool has_sets = sets != nullptr && !(sets->is_array() && sets->empty());
-  if (!has_sets && text_member(ipam, "subnet").empty()) {
-    report({Severity::kWarning, path, "", "no IP ranges specified",
-            "give ranges or subnet, or let the runtime do so with the capability ipRanges"});
-  }
-  if (has_sets && sets->is_array()) {
-    for (std::size_t i = 0; i < sets->size(); ++i) {
-      const json& set = (*sets)[i];
-      if (!set.is_array() || !set.empty()) continue;
-      report({Severity::kError, cat(path, ".ranges[", i, "]"), "[]", "empty range set", ""});
+  return has_sets || !text_member(ipam, "subnet").empty();
+}
+
+// Of a whole plugin: without ranges of its own it needs those of the runtime.
+void check_ranges_given(const json& plugin, const std::string& path, const Report& report) {
+  const json* ipam = member(plugin, "ipam");
+  if (ipam == nullptr || !ipam->is_object() || has_ranges(*ipam)) return;
+  const json* capabilities = member(plugin, "capabilities");
+  if (capabilities != nullptr && is_true(*capabilities, "ipRanges")) return;
+  const json* runtime = member(plugin, "runtimeConfig");
+  if (runtime != nullptr && member(*runtime, "ipRanges") != nullptr) return;
+  report({Severity::kError, path.empty() ? "ipam" : path + ".ipam", "", "no IP ranges specified",
+          "give ranges or subnet, or declare the capability ipRanges"});
+}
+
+// The entries of exclude that are addresses; the family of each has to be that of a range.
+void check_exclusions(const json& ipam, const std::string& path, const std::vector<RangeAt>& ranges,
+                      const Report& report) {
+  const json* exclude = member(ipam, "exclude");
+  for (std::size_t i = 0; exclude != nullptr && exclude->is_array() && i < exclude->size(); ++i) {
+    const json& entry = (*exclude)[i];
+    if (!entry.is_string()) continue;
+    const auto text = entry.get<std::string>();
+    const auto ip = Ip::parse(text);
+    const auto prefix = ip ? Prefix::host(*ip) : Prefix::parse(text);
+    if (!prefix) continue;
+    const std::string at = cat(path, ".exclude[", i, "]");
+    if (*prefix != prefix->network()) {
+      report({Severity::kError, at, shown(entry), "the network has host bits set",
+              cat("write ", quote(prefix->network().to_string()), " for the network or ",
+                  quote(prefix->address.to_string()), " for the one address")});
     }
+    const bool matches = std::any_of(ranges.begin(), ranges.end(), [&](const RangeAt& range) {
+      return range.subnet.address.family() == prefix->address.family();
+    });
+    if (matches || ranges.empty()) continue;
+    report({Severity::kError, at, shown(entry), "no range is of this address family", ""});
+  }
+}
+
+void check_range_sets(const json& ipam, const std::string& path, const Report& report) {
+  const json* sets = member(ipam, "ranges");
+  for (std::size_t i = 0; sets != nullptr && sets->is_array() && i < sets->size(); ++i) {
+    const json& set = (*sets)[i];
+    if (!set.is_array() || !set.empty()) continue;
+    report({Severity::kError, cat(path, ".ranges[", i, "]"), "[]", "empty range set", ""});
   }
   const std::vector<RangeAt> ranges = ranges_of(ipam, path);
   for (std::size_t i = 0; i < ranges.size(); ++i) {
-    for (std::size_t j = i + 1; j < ranges.size(); ++j)
+    for (std::size_t j = i + 1; j < ranges.size(); ++j) {
       compare_ranges(ranges[i], ranges[j], report);
+    }
   }
+  check_exclusions(ipam, path, ranges, report);
 }
 
 void check_gateway_family(const json& object, const std::string& path, const Report& report) {
@@ -148,6 +187,7 @@ void check_gateway_family(const json& object, const std::string& path, const Rep
 void check_address_rule(std::string_view rule, const json& object, const std::string& path,
                         const Report& report) {
   if (rule == "address-range") RangeCheck(object, path, report).run();
+  if (rule == "ranges-given") check_ranges_given(object, path, report);
   if (rule == "range-sets") check_range_sets(object, path, report);
   if (rule == "gateway-family") check_gateway_family(object, path, report);
 }

@@ -203,13 +203,15 @@ Json manager_ipam(const Object& own) {
   return out;
 }
 
-// The keys through which a manager gets arguments, which stand beside ipam.
+// What a manager says of the plugin around its ipam: keys that give it arguments, and rules.
 Json manager_channels(const Object& own) {
   Json properties = {{"capabilities", {{"properties", capabilities_schema(&own)}}}};
   for (const Key& key : own.keys) {
     if (key.name != "ipam") properties[std::string(key.name)] = key_schema(key);
   }
-  return {{"properties", properties}};
+  Json out = {{"properties", properties}};
+  put_rules(out, own.rules);
+  return out;
 }
 
 Json plugin_properties(const skel::Plugin& plugin, Plugins plugins) {

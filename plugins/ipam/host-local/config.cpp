@@ -52,7 +52,7 @@ constexpr auto kIpamKeys = schema::keys<ConfigKeys>(
 constexpr schema::Rule kIpamRules[] = {
     {.name = "address-range", .sentence = "rangeStart and rangeEnd lie in subnet and in order"},
     {.name = "range-sets",
-     .sentence = "there is a range, range sets are of one family each, and no two overlap"}};
+     .sentence = "range sets are of one family each, no two overlap, and exclude is of a family"}};
 constexpr schema::Table<ConfigKeys> kIpamTable(kIpamKeys, kIpamRules);
 
 constexpr auto kCniKeys = schema::keys<ConfigKeys>(schema::elements<&ConfigKeys::argument_ips>(
@@ -75,7 +75,10 @@ constexpr auto kKeys = schema::keys<ConfigKeys>(
     schema::nested("args", "Arguments of the runtime or its user.", kArgsTable),
     schema::nested("runtimeConfig", "Set by the runtime, for the capabilities ips and ipRanges.",
                    kRuntimeTable));
-constexpr schema::Table<ConfigKeys> kTable(kKeys);
+constexpr schema::Rule kRules[] = {
+    {.name = "ranges-given",
+     .sentence = "ipam has ranges or subnet, or the capability ipRanges is declared"}};
+constexpr schema::Table<ConfigKeys> kTable(kKeys, kRules);
 
 Reader ipam_section(const Reader& root) {
   const auto ipam = root.object("ipam");

@@ -280,8 +280,28 @@ TEST_CASE("ranges of one configuration must not overlap") {
        "the ranges of a set have to be of one address family",
        "plugins[0].ipam.ranges[0][0].subnet is of the other; each family has a set of its own"});
   check_only(of_ipam(json::object()),
-             {kWarning, "plugins[0].ipam", "", "no IP ranges specified",
-              "give ranges or subnet, or let the runtime do so with the capability ipRanges"});
+             {kError, "plugins[0].ipam", "", "no IP ranges specified",
+              "give ranges or subnet, or declare the capability ipRanges"});
+  CHECK(of_plugin({{"capabilities", {{"ipRanges", true}}}, {"ipam", {{"type", "host-local"}}}})
+            .empty());
+  check_only(of_ipam({{"ranges", json::parse("[[]]")}}),
+             {kError, "plugins[0].ipam.ranges[0]", "[]", "empty range set", ""});
+}
+
+TEST_CASE("what is excluded is of the family of a range and has no host bits") {
+  const auto exclude = [](const char* text) {
+    return of_ipam({{"subnet", "10.0.0.0/24"}, {"exclude", json::array({text})}});
+  };
+  CHECK(exclude("10.0.0.9").empty());
+  CHECK(exclude("10.0.0.16/28").empty());
+  check_only(exclude("fd00::1"), {kError, "plugins[0].ipam.exclude[0]", "\"fd00::1\"",
+                                  "no range is of this address family", ""});
+  check_only(
+      exclude("10.0.0.17/28"),
+      {kError, "plugins[0].ipam.exclude[0]", "\"10.0.0.17/28\"", "the network has host bits set",
+       "write \"10.0.0.16/28\" for the network or \"10.0.0.17\" for the one address"});
+  check_only(exclude("x"), {kError, "plugins[0].ipam.exclude[0]", "\"x\"",
+                            "neither an IP address nor an address with prefix length", ""});
 }
 
 TEST_CASE("an old version has one address for each family") {

@@ -53,7 +53,7 @@ struct Object;
 
 // All that can be said of a key beside its name, type and meaning.
 struct Details {
-  bool required = false;
+  bool required = false;  // `key` throws without it; other rows only say so
   Format format = Format::kNone;
   std::string_view fallback;                  // the default, as JSON text; empty: none to name
   std::span<const std::string_view> choices;  // the only texts allowed; empty: any
@@ -327,12 +327,11 @@ consteval Row<internal::ConfigOf<kMember>> object(std::string_view name, std::st
 // An object whose keys are read into the same struct as those around it.
 template <class Config>
 consteval Row<Config> nested(std::string_view name, std::string_view about,
-                             const Table<Config>& table, const Details& details = {}) {
+                             const Table<Config>& table) {
   return {{.name = name,
            .about = about,
            .type = Type::kObject,
            .object = &table,
-           .details = details,
            .read = internal::read_nested}};
 }
 

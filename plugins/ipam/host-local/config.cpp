@@ -71,7 +71,7 @@ constexpr auto kRuntimeKeys = schema::keys<ConfigKeys>(
 constexpr auto kRuntimeTable = schema::open(schema::Table<ConfigKeys>(kRuntimeKeys));
 
 constexpr auto kKeys = schema::keys<ConfigKeys>(
-    schema::nested("ipam", "Addresses of ranges.", kIpamTable, {.required = true}),
+    schema::nested("ipam", "Addresses of ranges.", kIpamTable),
     schema::nested("args", "Arguments of the runtime or its user.", kArgsTable),
     schema::nested("runtimeConfig", "Set by the runtime, for the capabilities ips and ipRanges.",
                    kRuntimeTable));

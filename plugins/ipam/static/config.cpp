@@ -52,8 +52,7 @@ constexpr auto kRuntimeKeys = schema::keys<ConfigKeys>(schema::key<&ConfigKeys::
 constexpr auto kRuntimeTable = schema::open(schema::Table<ConfigKeys>(kRuntimeKeys));
 
 constexpr auto kKeys = schema::keys<ConfigKeys>(
-    schema::nested("ipam", "Addresses that the configuration names.", kIpamTable,
-                   {.required = true}),
+    schema::nested("ipam", "Addresses that the configuration names.", kIpamTable),
     schema::nested("args", "Arguments of the runtime or its user.", kArgsTable),
     schema::nested("runtimeConfig", "Set by the runtime, for the capability ips.", kRuntimeTable));
 constexpr schema::Table<ConfigKeys> kTable(kKeys);

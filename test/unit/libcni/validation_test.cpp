@@ -49,14 +49,18 @@ constexpr Severity kWarning = Severity::kWarning;
 }  // namespace
 
 TEST_CASE("every example is without problems") {
-  for (const char* path :
-       {"bridge/dual-stack.conflist", "bridge/layer2.conflist", "host-local/ranges.conflist",
-        "loopback/loopback.conf", "macvlan/uplink.conflist", "net.d/10-mynet.conflist",
-        "net.d/99-loopback.conf", "ptp/routed.conflist", "static/addresses.conflist"}) {
-    const std::vector<Problem> found = validate_config(read_example(path));
-    INFO(path << "\n" << describe(found));
-    CHECK(found.empty());
+  const std::string root = cat(CNI_TEST_SOURCE_DIR, "/examples");
+  std::size_t count = 0;
+  for (const std::string& folder : os::list_directory(root)) {
+    if (folder.ends_with(".md")) continue;
+    for (const std::string& file : os::list_directory(cat(root, "/", folder))) {
+      const std::vector<Problem> found = validate_config(read_example(cat(folder, "/", file)));
+      INFO(folder << "/" << file << "\n" << describe(found));
+      CHECK(found.empty());
+      ++count;
+    }
   }
+  CHECK(count >= 9);
 }
 
 TEST_CASE("a bridge with master and texts for hairpin and vlan has three errors with their paths") {

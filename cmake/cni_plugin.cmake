@@ -26,16 +26,7 @@ function(cni_plugin path)
       RUNTIME_OUTPUT_DIRECTORY ${CNI_BIN_DIR})
     target_link_libraries(cni_${symbol}_exe PRIVATE cni_plugin_${symbol} cni_options)
     cni_executable_options(cni_${symbol}_exe)
-  endif()
-endfunction()
-
-# Static, stripped, and without what the linker can leave out.
-function(cni_executable_options target)
-  if(CNI_STATIC)
-    target_link_options(${target} PRIVATE -static)
-  endif()
-  if(CMAKE_BUILD_TYPE MATCHES "Release|MinSizeRel")
-    target_link_options(${target} PRIVATE -s)
+    install(TARGETS cni_${symbol}_exe DESTINATION ${CNI_PLUGIN_INSTALL_DIR} COMPONENT plugins)
   endif()
 endfunction()
 
@@ -72,6 +63,9 @@ std::span<const Plugin* const> all_plugins() { return kTable; }
 
   if(CNI_MULTICALL)
     cni_multicall_executable(cni_plugins_exe ${CNI_BIN_DIR} ${names})
+    list(TRANSFORM names PREPEND ${CNI_BIN_DIR}/ OUTPUT_VARIABLE links)
+    install(TARGETS cni_plugins_exe DESTINATION ${CNI_PLUGIN_INSTALL_DIR} COMPONENT plugins)
+    install(FILES ${links} DESTINATION ${CNI_PLUGIN_INSTALL_DIR} COMPONENT plugins)
   endif()
   if(CNI_TESTS)
     # The other form is always built for the tests, outside the folder that is installed.

@@ -8,13 +8,17 @@
 #   - an include in quotes names the file from the project's root;
 #   - netlink messages are made in pkg/netlink and pkg/netfilter only; headers do without the large header of the JSON library;
 #   - nothing that makes executables large and slow to start: iostreams, locales, std::filesystem, std::regex;
-#   - no shell and no environment behind the caller's back: system, popen, getenv.
+#   - no shell and no environment behind the caller's back: system, popen, getenv;
+#   - headers that cmake/private_headers.txt names are included in their own folder only, and plugins/sample, which is built outside
+#     the tree too, includes only its own and those that are installed.
 set -euo pipefail
 if [[ ${1:-} == --help || ${1:-} == -h ]]; then
   sed -n '2,/^[^#]/{ s/^# \{0,1\}//p; }' "$0"
   exit 0
 fi
-cd "${1:-$(dirname "${BASH_SOURCE[0]}")/..}"
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+export private_headers=$root/cmake/private_headers.txt
+cd "${1:-$root}"
 
 mapfile -t folders < <(ls -d pkg plugins libcni cnitool 2>/dev/null)
 # shellcheck disable=SC2016  # the dollars are awk's
@@ -32,8 +36,16 @@ find "${folders[@]}" \( -name '*.hpp' -o -name '*.cpp' \) -print0 | sort -z | xa
     below["skel"] = below["netlink"] "netlink "
     below["delegate"] = below["skel"] "skel "
     below["attachment"] = below["delegate"] "delegate netfilter "
+    while ((getline line < ENVIRON["private_headers"]) > 0) is_private[line] = 1
   }
   function complain(text) { printf "%s:%d: %s\n", FILENAME, FNR, text; bad = 1 }
+  function folder_of(path) { sub(/\/[^\/]*$/, "", path); return path }
+  function is_file(path,   line) { return (getline line < path) >= 0 }
+  # The folder is the root of a project of its own.
+  function check_sample_include(included) {
+    if (included ~ /^pkg\// ? included in is_private : !is_file("plugins/sample/" included))
+      complain("plugins/sample includes \"" included "\", which the installed package does not have")
+  }
   function check_project_include(included,   from, to) {
     split(FILENAME, from, "/")
     split(included, to, "/")
@@ -52,9 +64,15 @@ find "${folders[@]}" \( -name '*.hpp' -o -name '*.cpp' \) -print0 | sort -z | xa
     }
     if (included ~ /^pkg\/netlink\/(message|handle)\.hpp$/ && !inside_netlink)
       complain(included " is private to pkg/netlink and pkg/netfilter")
+    else if ((included in is_private) && folder_of(FILENAME) != folder_of(included) && !inside_netlink)
+      complain(included " is private to " folder_of(included))
   }
   FNR == 1 { inside_netlink = FILENAME ~ /^pkg\/(netlink|netfilter)\// }
-  /^#[ \t]*include[ \t]*"/ { split($0, part, "\""); check_project_include(part[2]) }
+  /^#[ \t]*include[ \t]*"/ {
+    split($0, part, "\"")
+    if (FILENAME ~ /^plugins\/sample\//) check_sample_include(part[2])
+    else check_project_include(part[2])
+  }
   /^#[ \t]*include[ \t]*<netlink\// { complain("no libnl; docs/decisions/0001 says why") }
   /^#[ \t]*include[ \t]*<nlohmann\/json\.hpp>/ && FILENAME ~ /\.hpp$/ && FILENAME != "pkg/types/json.hpp" {
     complain("headers take <nlohmann/json_fwd.hpp>")

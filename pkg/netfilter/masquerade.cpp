@@ -12,8 +12,8 @@ using netlink::Socket;
 
 namespace {
 
-constexpr std::string_view kIptables = "iptables";
-constexpr std::string_view kNftables = "nftables";
+constexpr std::string_view kIptables = kMasqueradeBackends[0];
+constexpr std::string_view kNftables = kMasqueradeBackends[1];
 
 std::vector<Family> families_of(const MasqueradeSpec& spec) {
   std::vector<Family> out;

@@ -4,6 +4,7 @@
 // the other made.
 #pragma once
 
+#include <array>
 #include <span>
 #include <string>
 #include <string_view>
@@ -15,6 +16,8 @@
 #include "pkg/types/config.hpp"
 
 namespace cni::netfilter {
+
+inline constexpr std::array<std::string_view, 2> kMasqueradeBackends = {"iptables", "nftables"};
 
 // The masquerade of one attachment. All functions below work in the calling thread's network
 // namespace.

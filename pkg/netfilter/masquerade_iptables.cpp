@@ -110,13 +110,15 @@ bool is_source_of(const std::vector<Prefix>& addresses, std::string_view source)
   });
 }
 
-void remove_from_nf_tables(netlink::Socket& socket, Family family, const MasqueradeSpec& spec) {
+// False if the table was changed by others so that it is not known whether all of it is gone.
+bool remove_from_nf_tables(netlink::Socket& socket, Family family, const MasqueradeSpec& spec) {
   const NftTable table = nat_table(family);
   const std::string chain = chain_of(spec);
   const std::vector<Prefix> addresses = addresses_of(spec, family);
   NftTransaction transaction(table);
   bool has_others = false;
-  for (const NftRuleInfo& rule : nft_list_rules(socket, table, kPostrouting)) {
+  const NftRuleGlimpse jumps = nft_glimpse_rules(socket, table, kPostrouting);
+  for (const NftRuleInfo& rule : jumps.rules) {
     if (rule.target != chain) continue;
     if (spec.addresses.empty() || is_source_of(addresses, rule.source)) {
       transaction.delete_rule(kPostrouting, rule.handle);
@@ -125,18 +127,24 @@ void remove_from_nf_tables(netlink::Socket& socket, Family family, const Masquer
       has_others = true;
     }
   }
+  // The kernel does not delete a chain that a jump leads to: then none was overlooked.
   if (!has_others) transaction.flush_chain(chain).delete_chain(chain);
   transaction.commit(socket, cat("remove chain ", chain, " from ", table.to_string()));
+  return !has_others || jumps.complete;
 }
 
 void remove_until_gone(netlink::Socket& socket, Family family, const MasqueradeSpec& spec) {
   for (int attempt = 0; nft_chain_use(socket, nat_table(family), chain_of(spec)); ++attempt) {
     try {
-      remove_from_nf_tables(socket, family, spec);
-      return;
+      if (remove_from_nf_tables(socket, family, spec)) return;
+      if (attempt == kMaxAttempts) {
+        throw Error(Code::kTryAgainLater, cat("remove the rules of chain ", chain_of(spec),
+                                              ": the list kept changing while it was read"));
+      }
     } catch (const Error& error) {
-      // Somebody else removed a part of it meanwhile.
-      if (error.sys_errno != ENOENT || attempt == kMaxAttempts) throw;
+      // Somebody else removed a part of it meanwhile, or kept us from seeing all of it.
+      const bool changed = error.sys_errno == ENOENT || error.sys_errno == EBUSY;
+      if (!changed || attempt == kMaxAttempts) throw;
     }
   }
 }

@@ -190,6 +190,14 @@ std::vector<std::string> nft_list_sets(netlink::Socket& socket, const NftTable& 
 // None without the table or chain.
 std::vector<NftRuleInfo> nft_list_rules(netlink::Socket& socket, const NftTable& table,
                                         std::string_view chain);
+// As nft_list_rules, but content with what one look shows: while others change the table it may
+// miss rules, and is not complete then. For what finds out otherwise whether it has seen them all.
+struct NftRuleGlimpse {
+  std::vector<NftRuleInfo> rules;
+  bool complete = true;
+};
+NftRuleGlimpse nft_glimpse_rules(netlink::Socket& socket, const NftTable& table,
+                                 std::string_view chain);
 // One element, looked up by its key; absent if it, the set or the table is.
 std::optional<NftElement> nft_find_element(netlink::Socket& socket, const NftTable& table,
                                            std::string_view set, std::string_view key);

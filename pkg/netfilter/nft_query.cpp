@@ -203,6 +203,31 @@ Message element_request(const NftTable& table, std::string_view set, int flags) 
   return out;
 }
 
+// The rules of one chain, as they come.
+struct RuleQuery {
+  RuleQuery(const NftTable& asked_table, std::string_view asked_chain)
+      : message(nft_message(asked_table.family, NFT_MSG_GETRULE, NLM_F_DUMP)),
+        operation(cat("list nftables chain ", asked_table.to_string(), ' ', asked_chain)),
+        table(asked_table.name),
+        chain(asked_chain) {
+    message.put_string(NFTA_RULE_TABLE, table).put_string(NFTA_RULE_CHAIN, chain);
+  }
+
+  void take(const nlmsghdr* reply) {
+    const Attributes rule(reply, sizeof(nfgenmsg), NFTA_RULE_MAX);
+    // Kernels that do not filter send the rules of all chains.
+    const bool is_asked =
+        rule.text(NFTA_RULE_CHAIN) == chain && rule.text(NFTA_RULE_TABLE) == table;
+    if (is_asked) rules.push_back(rule_in(rule));
+  }
+
+  Message message;
+  std::string operation;
+  std::string table;
+  std::string chain;
+  std::vector<NftRuleInfo> rules;
+};
+
 }  // namespace
 
 const WireField& wire_field(NftField field) {
@@ -252,19 +277,24 @@ std::vector<std::string> nft_list_sets(netlink::Socket& socket, const NftTable& 
 
 std::vector<NftRuleInfo> nft_list_rules(netlink::Socket& socket, const NftTable& table,
                                         std::string_view chain) {
-  Message message = nft_message(table.family, NFT_MSG_GETRULE, NLM_F_DUMP);
-  message.put_string(NFTA_RULE_TABLE, table.name).put_string(NFTA_RULE_CHAIN, chain);
-  std::vector<NftRuleInfo> out;
+  RuleQuery query(table, chain);
   dump_if_there(
-      socket, message, cat("list nftables chain ", table.to_string(), ' ', chain),
-      [&](const nlmsghdr* reply) {
-        const Attributes rule(reply, sizeof(nfgenmsg), NFTA_RULE_MAX);
-        // Kernels that do not filter send the rules of all chains.
-        const bool is_asked =
-            rule.text(NFTA_RULE_CHAIN) == chain && rule.text(NFTA_RULE_TABLE) == table.name;
-        if (is_asked) out.push_back(rule_in(rule));
-      },
-      [&] { out.clear(); });
+      socket, query.message, query.operation, [&](const nlmsghdr* reply) { query.take(reply); },
+      [&] { query.rules.clear(); });
+  return std::move(query.rules);
+}
+
+NftRuleGlimpse nft_glimpse_rules(netlink::Socket& socket, const NftTable& table,
+                                 std::string_view chain) {
+  RuleQuery query(table, chain);
+  NftRuleGlimpse out;
+  try {
+    out.complete = socket.dump_once(query.message, query.operation,
+                                    [&](const nlmsghdr* reply) { query.take(reply); });
+  } catch (const Error& error) {
+    if (error.sys_errno != ENOENT) throw;
+  }
+  out.rules = std::move(query.rules);
   return out;
 }
 

@@ -141,11 +141,9 @@ void check_link_name(std::string_view name) {
 }
 
 void check_mtu(std::uint32_t mtu, std::string_view key) {
-  constexpr std::uint32_t kMin = 68;     // RFC 791: what every IPv4 link has to carry
-  constexpr std::uint32_t kMax = 65535;  // ETH_MAX_MTU
-  if (mtu == 0 || (mtu >= kMin && mtu <= kMax)) return;
+  if (mtu == 0 || (mtu >= kMinMtu && mtu <= kMaxMtu)) return;
   throw Error(Code::kInvalidNetworkConfig,
-              cat(key, ": invalid MTU ", mtu, ", must be 0 or from ", kMin, " to ", kMax));
+              cat(key, ": invalid MTU ", mtu, ", must be 0 or from ", kMinMtu, " to ", kMaxMtu));
 }
 
 bool kernel_has_link_kind(Socket& socket, std::string_view kind) {

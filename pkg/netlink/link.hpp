@@ -52,6 +52,9 @@ struct Link {
 // not "." or "..", without "/", ":" and white space.
 void check_link_name(std::string_view name);
 
+inline constexpr std::uint32_t kMinMtu = 68;     // RFC 791: what every IPv4 link has to carry
+inline constexpr std::uint32_t kMaxMtu = 65535;  // ETH_MAX_MTU
+
 // Throws Code::kInvalidNetworkConfig, naming `key`, for an MTU that no virtual interface takes. 0
 // (not set) passes.
 void check_mtu(std::uint32_t mtu, std::string_view key);

@@ -20,11 +20,12 @@ namespace {
 // What the kernel fills at most with one dump datagram (NLMSG_GOODSIZE grows with the reader's
 // buffer up to 32 KiB).
 constexpr std::size_t kBufferSize = 32768;
-// Interrupted dumps, EAGAIN and EINTR; with the doubling pause below some 250 ms in all.
-constexpr int kMaxAttempts = 8;
+// Interrupted dumps, EAGAIN and EINTR; with the pauses below some 770 ms in all.
+constexpr int kMaxAttempts = 12;
+constexpr int kMaxDoublings = 7;
 
 void pause_before_retry(int attempt) {
-  const timespec duration{0, 1'000'000L << attempt};
+  const timespec duration{0, 1'000'000L << std::min(attempt, kMaxDoublings)};
   (void)::nanosleep(&duration, nullptr);  // a shorter pause does no harm
 }
 
@@ -195,15 +196,19 @@ void Socket::get(Message& message, std::string_view operation, const OnMessage& 
   }
 }
 
+bool Socket::dump_once(Message& message, std::string_view operation, const OnMessage& on_message) {
+  message.get()->nlmsg_flags |= NLM_F_DUMP;
+  Outcome outcome = transact(message, operation, on_message);
+  if (outcome.error != 0 && !is_transient(outcome.error)) {
+    throw refused(operation, outcome.error, std::move(outcome.kernel_text));
+  }
+  return outcome.error == 0 && !outcome.interrupted;
+}
+
 void Socket::dump(Message& message, std::string_view operation, const OnMessage& on_message,
                   const std::function<void()>& restart) {
-  message.get()->nlmsg_flags |= NLM_F_DUMP;
   for (int attempt = 0;; ++attempt) {
-    Outcome outcome = transact(message, operation, on_message);
-    if (outcome.error != 0 && !is_transient(outcome.error)) {
-      throw refused(operation, outcome.error, std::move(outcome.kernel_text));
-    }
-    if (outcome.error == 0 && !outcome.interrupted) return;
+    if (dump_once(message, operation, on_message)) return;
     if (attempt == kMaxAttempts) throw still_changing(operation);
     pause_before_retry(attempt);
     restart();

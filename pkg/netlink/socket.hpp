@@ -45,6 +45,10 @@ class Socket {
   void dump(Message& message, std::string_view operation, const OnMessage& on_message,
             const std::function<void()>& restart);
 
+  // As dump, but a dump that is interrupted is not repeated: false then. What it named was there,
+  // but other objects may be missing.
+  bool dump_once(Message& message, std::string_view operation, const OnMessage& on_message);
+
   // Sends nfnetlink messages as one transaction, between BATCH_BEGIN and BATCH_END: all are applied
   // or none. Throws for the first one that is refused, with its index in the batch put in `failed`
   // if given. on_message gets what the kernel echoes.

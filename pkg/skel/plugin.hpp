@@ -7,6 +7,7 @@
 #include "pkg/os/undo.hpp"
 #include "pkg/skel/request.hpp"
 #include "pkg/types/result.hpp"
+#include "pkg/types/schema.hpp"
 #include "pkg/types/version.hpp"
 
 namespace cni::skel {
@@ -26,6 +27,8 @@ struct Plugin {
   // exit status.
   int (*command)(int argc, char** argv) = nullptr;
   std::span<const std::string_view> versions = kAllVersions;
+  // What the plugin does and which keys it has, for schema/. Null: not described.
+  const schema::Description* description = nullptr;
 };
 
 // The generated table of all plugins.

@@ -1,50 +1,19 @@
 #include "pkg/types/config.hpp"
 
 #include <algorithm>
-#include <map>
 #include <nlohmann/json.hpp>
 
+#include "pkg/types/shared_keys.hpp"
 #include "pkg/types/version.hpp"
 
 namespace cni {
-namespace {
-
-void read_ipam_type(const Reader& in, NetConf& out) {
-  if (const auto ipam = in.object("ipam")) ipam->optional("type", out.ipam_type);
-}
-
-void read_shared_dns(const Reader& in, NetConf& out) {
-  const auto dns = in.object("dns");
-  if (!dns) return;
-  const Dns value = read_dns(*dns);
-  const bool present =
-      dns->has("nameservers") || dns->has("domain") || dns->has("search") || dns->has("options");
-  if (present) out.dns = value;
-}
-
-void read_valid_attachments(const Reader& in, NetConf& out) {
-  // Runtimes before 1.1.0 was final used the second key.
-  for (const std::string_view key : {"cni.dev/valid-attachments", "cni.dev/attachments"}) {
-    if (!in.has(key)) continue;
-    for (const Reader& item : in.array(key)) {
-      Attachment attachment;
-      item.optional("containerID", attachment.container_id);
-      item.optional("ifname", attachment.ifname);
-      out.valid_attachments.push_back(std::move(attachment));
-    }
-    return;
-  }
-}
-
-}  // namespace
 
 NetConf NetConf::parse(std::string_view text) {
   NetConf out;
   out.document = parse_json(text, "error unmarshall network config");
   context("error unmarshall network config", [&] {
     const Reader in = out.root();
-    in.optional("name", out.name);
-    in.optional("cniVersion", out.cni_version);
+    schema::read(in, kIdentityTable, out);
   });
   out.cni_version = version_or_default(out.cni_version);
   return out;
@@ -60,14 +29,9 @@ void NetConf::read_shared_keys(Strictness strictness) {
       // Lenient: the key counts as absent.
     }
   };
-  read([&] { in.optional("type", type); });
-  read([&] {
-    std::map<std::string, bool> capabilities;
-    in.optional("capabilities", capabilities);
-  });
-  read([&] { read_ipam_type(in, *this); });
-  read([&] { read_shared_dns(in, *this); });
-  read([&] { read_valid_attachments(in, *this); });
+  for (const schema::Key& key : kSharedTable.keys) {
+    if (key.read != nullptr) read([&] { key.read(in, key, this); });
+  }
   read([&] { read_shared_prev_result(strictness); });
 }
 

@@ -195,6 +195,12 @@ bool Reader::optional(std::string_view key, Mac& out) const {
   return read_parsed(child(key), out, "a MAC address");
 }
 
+Reader Reader::get(std::string_view key) const {
+  const auto at = child(key);
+  if (!at) throw missing(key);
+  return *at;
+}
+
 std::optional<Reader> Reader::object(std::string_view key) const {
   auto at = child(key);
   if (at && !at->value().is_object()) throw wrong_type(*at, "an object");

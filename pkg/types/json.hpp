@@ -93,6 +93,8 @@ class Reader {
                                                  path_of(key), "; known: ", known, ")"));
   }
 
+  // The value under a key, which has to be there.
+  Reader get(std::string_view key) const;
   // The object under a key; absent if the key is. Throws for another type.
   std::optional<Reader> object(std::string_view key) const;
   // The elements of the array under a key; empty if the key is absent. Throws for another type.

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "pkg/types/error.hpp"
+#include "pkg/types/shared_keys.hpp"
 #include "pkg/types/version.hpp"
 
 namespace cni {
@@ -217,22 +218,13 @@ std::string print(const J& json) {
 
 Route read_route(const Reader& in) {
   Route out;
-  in.required("dst", out.destination);
-  out.gateway = read_gateway(in, "gw");
-  in.optional("mtu", out.mtu);
-  in.optional("advmss", out.advmss);
-  in.optional("priority", out.priority);
-  in.optional("table", out.table);
-  in.optional("scope", out.scope);
+  schema::read(in, kRouteTable, out);
   return out;
 }
 
 Dns read_dns(const Reader& in) {
   Dns out;
-  in.optional("nameservers", out.nameservers);
-  in.optional("domain", out.domain);
-  in.optional("search", out.search);
-  in.optional("options", out.options);
+  schema::read(in, kDnsTable, out);
   return out;
 }
 

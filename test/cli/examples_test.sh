@@ -12,17 +12,6 @@ example() {
   describe "example $1 works as it is" "run_$2"
 }
 
-# check_result: CHECK of every plugin of the network, with the result of ADD.
-check_result() {
-  local list=$1 result=$2 plugin
-  while read -r plugin; do
-    CNI_COMMAND=CHECK CNI_CONTAINERID=c1 CNI_NETNS=/run/netns/c1 CNI_IFNAME=eth0 \
-      "$CNI_PATH/$(jq -r .type <<<"$plugin")" <<<"$plugin" || fail "CHECK of $plugin"
-  done < <(jq -c --slurpfile result "$result" '
-    {name, cniVersion, prevResult: $result[0]} as $common
-    | (.plugins // [.])[] | . + $common' "$list")
-}
-
 run_example() {
   local file=$root/examples/$1
   # A name server list and an uplink, as hosts have them.

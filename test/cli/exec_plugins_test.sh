@@ -182,11 +182,15 @@ layers() {
   local check=$root/scripts/check_layers.sh pair file
   mkdir -p "$work"/tree/{pkg/{os,types,netlink},plugins/main/{a,b}}
   echo '#include "pkg/types/x.hpp"' >"$work/tree/pkg/os/fine.cpp"
+  mkdir -p "$work/tree/plugins/sample"
+  printf '#include "%s"\n' pkg/os/x.hpp own.hpp >"$work/tree/plugins/sample/own.hpp"
   "$check" "$work/tree" || fail "an include that points down is refused"
   for pair in 'pkg/types/x.cpp|#include "pkg/os/x.hpp"' 'pkg/os/x.cpp|#include "plugins/main/a/x.hpp"' \
     'plugins/main/a/x.cpp|#include "plugins/main/b/x.hpp"' 'pkg/os/x.cpp|#include "x.hpp"' \
     'pkg/os/x.cpp|#include <netlink/msg.h>' 'plugins/main/a/x.cpp|#include "pkg/netlink/message.hpp"' \
     'pkg/os/x.cpp|#include <iostream>' 'pkg/os/x.hpp|#include <nlohmann/json.hpp>' \
+    'plugins/sample/x.cpp|#include "plugins/sample/own.hpp"' 'plugins/sample/x.cpp|#include "pkg/netlink/message.hpp"' \
+    'pkg/attachment/x.cpp|#include "pkg/netfilter/races.hpp"' \
     'plugins/main/a/x.cpp|  return getenv("HOME");' 'pkg/strange/x.cpp|#include "pkg/os/x.hpp"'; do
     file=$work/tree/${pair%%|*}
     mkdir -p "$(dirname "$file")"

@@ -64,6 +64,18 @@ traces() {
   nft list ruleset 2>/dev/null | grep -E 'saddr (10|fd)|cni-br-iface' || true
 }
 
+# check_result LIST RESULT: CHECK of every plugin of a network for eth0 of the namespace c1, with the result of ADD. CNI_PATH may have
+# several folders.
+check_result() {
+  local list=$1 result=$2 plugin
+  while read -r plugin; do
+    CNI_COMMAND=CHECK CNI_CONTAINERID=c1 CNI_NETNS=/run/netns/c1 CNI_IFNAME=eth0 \
+      "$(PATH=$CNI_PATH type -P "$(jq -r .type <<<"$plugin")")" <<<"$plugin" || fail "CHECK of $plugin"
+  done < <(jq -c --slurpfile result "$result" '
+    {name, cniVersion, prevResult: $result[0]} as $common
+    | (.plugins // [.])[] | . + $common' "$list")
+}
+
 run_case() {
   # A script that the shell starts in the background ignores SIGINT; a case wants to interrupt it.
   exec env --default-signal=INT,QUIT unshare --net --mount --propagation private "$BASH" "$0" --inside "$1"

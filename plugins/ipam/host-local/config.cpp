@@ -4,10 +4,81 @@
 #include <optional>
 
 #include "pkg/types/error.hpp"
+#include "pkg/types/shared_keys.hpp"
 #include "pkg/types/version.hpp"
 
 namespace cni::host_local {
 namespace {
+
+// The keys as they are written, before their texts are understood.
+struct ConfigKeys {
+  std::string data_dir;
+  std::string subnet;
+  std::string range_start;  // this and the next two: read again, as the keys of a range
+  std::string range_end;
+  std::string gateway;
+  std::vector<std::vector<Reader>> ranges;
+  std::vector<Reader> exclude;
+  std::vector<Route> routes;
+  std::string resolv_conf;
+  std::vector<Reader> argument_ips;
+  std::vector<Reader> runtime_ips;
+  std::vector<std::vector<Reader>> runtime_ranges;
+};
+
+constexpr auto kIpamKeys = schema::keys<ConfigKeys>(
+    schema::key<&ConfigKeys::data_dir>(
+        "dataDir", "Where the reservations are: an absolute path without \"..\".",
+        {.format = schema::Format::kPath, .fallback = R"("/var/lib/cni/networks")"}),
+    schema::elements<&ConfigKeys::ranges>(
+        "ranges", "Range sets: an interface gets an address of one range of each set.",
+        kRangeTable),
+    schema::key<&ConfigKeys::subnet>(
+        "subnet", "Short for one more range set, before those of ranges, with one range.",
+        {.format = schema::Format::kPrefix}),
+    schema::key<&ConfigKeys::range_start>("rangeStart", "As in a range, for subnet beside it.",
+                                          {.format = schema::Format::kIp}),
+    schema::key<&ConfigKeys::range_end>("rangeEnd", "As in a range, for subnet beside it.",
+                                        {.format = schema::Format::kIp}),
+    schema::key<&ConfigKeys::gateway>("gateway", "As in a range, for subnet beside it.",
+                                      {.format = schema::Format::kIp}),
+    schema::elements<&ConfigKeys::exclude>(
+        "exclude", "Addresses, with or without prefix length, that are never handed out.",
+        schema::Type::kString, {.format = schema::Format::kIpOrPrefix}),
+    schema::objects<&ConfigKeys::routes, kRouteTable>("routes",
+                                                      "Routes, given back in the result."),
+    schema::key<&ConfigKeys::resolv_conf>(
+        "resolvConf", "A file such as /etc/resolv.conf whose settings are the result's dns."));
+constexpr schema::Rule kIpamRules[] = {
+    {.name = "address-range", .sentence = "rangeStart and rangeEnd lie in subnet and in order"},
+    {.name = "range-sets",
+     .sentence = "range sets are of one family each, no two overlap, and exclude is of a family"}};
+constexpr schema::Table<ConfigKeys> kIpamTable(kIpamKeys, kIpamRules);
+
+constexpr auto kCniKeys = schema::keys<ConfigKeys>(schema::elements<&ConfigKeys::argument_ips>(
+    "ips", "Addresses that the container asks for.", schema::Type::kString,
+    {.format = schema::Format::kIpOrPrefix}));
+constexpr auto kCniTable = schema::open(schema::Table<ConfigKeys>(kCniKeys));
+constexpr auto kArgsKeys = schema::keys<ConfigKeys>(
+    schema::nested("cni", "Arguments that are meant for CNI plugins.", kCniTable));
+constexpr auto kArgsTable = schema::open(schema::Table<ConfigKeys>(kArgsKeys));
+constexpr auto kRuntimeKeys = schema::keys<ConfigKeys>(
+    schema::elements<&ConfigKeys::runtime_ips>("ips", "Addresses that the container asks for.",
+                                               schema::Type::kString,
+                                               {.format = schema::Format::kIpOrPrefix}),
+    schema::elements<&ConfigKeys::runtime_ranges>(
+        "ipRanges", "Range sets, before those of ipam; as ipam.ranges.", kRangeTable));
+constexpr auto kRuntimeTable = schema::open(schema::Table<ConfigKeys>(kRuntimeKeys));
+
+constexpr auto kKeys = schema::keys<ConfigKeys>(
+    schema::nested("ipam", "Addresses of ranges.", kIpamTable),
+    schema::nested("args", "Arguments of the runtime or its user.", kArgsTable),
+    schema::nested("runtimeConfig", "Set by the runtime, for the capabilities ips and ipRanges.",
+                   kRuntimeTable));
+constexpr schema::Rule kRules[] = {
+    {.name = "ranges-given",
+     .sentence = "ipam has ranges or subnet, or the capability ipRanges is declared"}};
+constexpr schema::Table<ConfigKeys> kTable(kKeys, kRules);
 
 Reader ipam_section(const Reader& root) {
   const auto ipam = root.object("ipam");
@@ -33,26 +104,12 @@ void check_data_dir(const Reader& ipam, const std::string& path) {
   }
 }
 
-std::string read_data_dir(const Reader& ipam) {
-  std::string path;
-  ipam.optional("dataDir", path);
-  if (path.empty()) return std::string(kDefaultDataDir);
-  check_data_dir(ipam, path);
-  return path;
-}
-
 // Every range set of the configuration in the order of allocation: those of the runtime, the inline
 // range, the list.
-std::vector<std::vector<Reader>> range_set_readers(const Reader& root, const Reader& ipam) {
-  std::vector<std::vector<Reader>> out;
-  const auto runtime = root.object("runtimeConfig");
-  if (runtime) {
-    for (const Reader& set : runtime->array("ipRanges")) out.push_back(set.elements());
-  }
-  std::string subnet;
-  ipam.optional("subnet", subnet);
-  if (!subnet.empty()) out.push_back({ipam});
-  for (const Reader& set : ipam.array("ranges")) out.push_back(set.elements());
+std::vector<std::vector<Reader>> range_set_readers(const Reader& ipam, const ConfigKeys& keys) {
+  std::vector<std::vector<Reader>> out = keys.runtime_ranges;
+  if (!keys.subnet.empty()) out.push_back({ipam});
+  out.insert(out.end(), keys.ranges.begin(), keys.ranges.end());
   return out;
 }
 
@@ -66,10 +123,10 @@ void check_one_per_family(const std::vector<RangeSet>& sets, std::string_view ve
               "each range set gives one address; use cniVersion 0.3.0 or later");
 }
 
-std::vector<RangeSet> read_range_sets(const Reader& root, const Reader& ipam,
+std::vector<RangeSet> read_range_sets(const Reader& ipam, const ConfigKeys& keys,
                                       std::string_view version) {
   std::vector<RangeSet> sets;
-  for (const std::vector<Reader>& readers : range_set_readers(root, ipam)) {
+  for (const std::vector<Reader>& readers : range_set_readers(ipam, keys)) {
     sets.push_back(
         context(cat("invalid range set ", sets.size()), [&] { return read_range_set(readers); }));
   }
@@ -106,9 +163,10 @@ Exclusion read_exclusion(const Reader& in) {
   return {*prefix, in.path()};
 }
 
-std::vector<Exclusion> read_exclusions(const Reader& ipam, const std::vector<RangeSet>& sets) {
+std::vector<Exclusion> read_exclusions(const std::vector<Reader>& exclude,
+                                       const std::vector<RangeSet>& sets) {
   std::vector<Exclusion> out;
-  for (const Reader& in : ipam.array("exclude")) {
+  for (const Reader& in : exclude) {
     Exclusion exclusion = read_exclusion(in);
     const bool matches = std::any_of(sets.begin(), sets.end(), [&](const RangeSet& set) {
       return set.family() == exclusion.addresses.address.family();
@@ -128,8 +186,8 @@ std::optional<Ip> parse_requested(std::string_view text) {
   return Ip::parse(text);
 }
 
-void read_requested_list(const Reader& in, std::vector<RequestedIp>& out) {
-  for (const Reader& item : in.array("ips")) {
+void read_requested_list(const std::vector<Reader>& items, std::vector<RequestedIp>& out) {
+  for (const Reader& item : items) {
     const auto ip = parse_requested(item.text());
     if (!ip) throw Reader::wrong_type(item, "an IP address");
     out.push_back({*ip, item.path()});
@@ -148,13 +206,11 @@ void read_requested_arguments(std::string_view args, std::vector<RequestedIp>& o
   out.push_back({*ip, "CNI_ARGS"});
 }
 
-std::vector<RequestedIp> read_requested(const Reader& root, std::string_view args) {
+std::vector<RequestedIp> read_requested(const ConfigKeys& keys, std::string_view args) {
   std::vector<RequestedIp> all;
   read_requested_arguments(args, all);
-  if (const auto arguments = root.object("args")) {
-    if (const auto cni = arguments->object("cni")) read_requested_list(*cni, all);
-  }
-  if (const auto runtime = root.object("runtimeConfig")) read_requested_list(*runtime, all);
+  read_requested_list(keys.argument_ips, all);
+  read_requested_list(keys.runtime_ips, all);
   // The same address through two channels is one request.
   std::vector<RequestedIp> out;
   for (RequestedIp& requested : all) {
@@ -168,16 +224,25 @@ std::vector<RequestedIp> read_requested(const Reader& root, std::string_view arg
 
 }  // namespace
 
+constinit const schema::Description kDescription{
+    .about = "Hands out addresses of ranges and remembers them in files of the host.",
+    .keys = &kTable,
+    .ipam = schema::IpamUse::kManager};
+
 Config parse(const skel::Request& request) {
   const Reader root = request.config.root();
   const Reader ipam = ipam_section(root);
+  ConfigKeys keys;
+  schema::read(root, kTable, keys);
+  if (keys.data_dir.empty()) keys.data_dir = kDefaultDataDir;
+  check_data_dir(ipam, keys.data_dir);
   Config config;
-  config.location = {read_data_dir(ipam), request.config.name};
-  config.requested = read_requested(root, request.args);
-  config.range_sets = read_range_sets(root, ipam, request.config.cni_version);
-  config.exclusions = read_exclusions(ipam, config.range_sets);
-  for (const Reader& route : ipam.array("routes")) config.routes.push_back(read_route(route));
-  ipam.optional("resolvConf", config.resolv_conf);
+  config.location = {std::move(keys.data_dir), request.config.name};
+  config.requested = read_requested(keys, request.args);
+  config.range_sets = read_range_sets(ipam, keys, request.config.cni_version);
+  config.exclusions = read_exclusions(keys.exclude, config.range_sets);
+  config.routes = std::move(keys.routes);
+  config.resolv_conf = std::move(keys.resolv_conf);
   return config;
 }
 

@@ -7,6 +7,7 @@
 #include "pkg/skel/request.hpp"
 #include "pkg/types/address.hpp"
 #include "pkg/types/result.hpp"
+#include "pkg/types/schema.hpp"
 #include "plugins/ipam/host-local/range.hpp"
 
 namespace cni::host_local {
@@ -41,6 +42,8 @@ struct Config {
   std::vector<Route> routes;
   std::string resolv_conf;  // path; empty: none
 };
+
+extern const schema::Description kDescription;
 
 // Reads and validates everything. Throws with the path of the key that is wrong.
 Config parse(const skel::Request& request);

@@ -210,7 +210,12 @@ void gc(const skel::Request& request) {
 
 }  // namespace
 
-const skel::Plugin plugin{
-    .name = "host-local", .add = add, .del = del, .check = check, .status = status, .gc = gc};
+const skel::Plugin plugin{.name = "host-local",
+                          .add = add,
+                          .del = del,
+                          .check = check,
+                          .status = status,
+                          .gc = gc,
+                          .description = &kDescription};
 
 }  // namespace cni::host_local

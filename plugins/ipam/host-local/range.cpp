@@ -1,7 +1,5 @@
 #include "plugins/ipam/host-local/range.hpp"
 
-#include <optional>
-
 #include "pkg/types/error.hpp"
 
 namespace cni::host_local {
@@ -11,9 +9,22 @@ Error invalid_range(const Reader& in, std::string_view key, std::string_view sen
   return Error(Code::kInvalidNetworkConfig, cat(sentence, " (", in.path_of(key), ")"));
 }
 
-Prefix read_subnet(const Reader& in) {
-  Prefix subnet;
-  in.required("subnet", subnet);
+constexpr auto kRangeKeys = schema::keys<RangeKeys>(
+    schema::key<&RangeKeys::subnet>(
+        "subnet", "The subnet, without host bits: at most /30 for IPv4 and /126 for IPv6.",
+        {.required = true}),
+    schema::key<&RangeKeys::start>(
+        "rangeStart", "The first address to hand out; by default the subnet's second."),
+    schema::key<&RangeKeys::end>(
+        "rangeEnd",
+        "The last address to hand out; by default the subnet's last but, for IPv4, the broadcast."),
+    schema::key<&RangeKeys::gateway>(
+        "gateway", "The gateway of the result, never handed out; by default the subnet's second."));
+constexpr schema::Rule kRangeRules[] = {
+    {.name = "address-range",
+     .sentence = "rangeStart and rangeEnd lie in subnet and in this order"}};
+
+void check_subnet(const Reader& in, const Prefix& subnet) {
   // The network and the broadcast address are not for containers, so at least two bits have to be
   // left.
   if (subnet.length + 2 > subnet.address.width()) {
@@ -26,12 +37,9 @@ Prefix read_subnet(const Reader& in) {
         cat("Network has host bits set. For a subnet mask of length ", subnet.length,
             " the network address is ", subnet.network().address.to_string()));
   }
-  return subnet;
 }
 
-Ip read_gateway(const Reader& in, const Prefix& subnet) {
-  std::optional<Ip> gateway;
-  in.optional("gateway", gateway);
+Ip gateway_of(const Reader& in, const Prefix& subnet, const std::optional<Ip>& gateway) {
   if (!gateway) return subnet.address.next();
   if (gateway->family() != subnet.address.family()) {
     throw invalid_range(in, "gateway",
@@ -48,13 +56,14 @@ Ip default_end(const Prefix& subnet) {
 }
 
 Range read_range(const Reader& in) {
+  RangeKeys keys;
+  schema::read(in, kRangeTable, keys);
+  check_subnet(in, keys.subnet);
   Range range;
-  range.subnet = read_subnet(in);
-  range.gateway = read_gateway(in, range.subnet);
-  std::optional<Ip> start;
-  std::optional<Ip> end;
-  in.optional("rangeStart", start);
-  in.optional("rangeEnd", end);
+  range.subnet = keys.subnet;
+  range.gateway = gateway_of(in, range.subnet, keys.gateway);
+  const std::optional<Ip>& start = keys.start;
+  const std::optional<Ip>& end = keys.end;
   range.start = start.value_or(range.subnet.address.next());
   range.end = end.value_or(default_end(range.subnet));
   const std::string network = range.subnet.to_string();
@@ -89,6 +98,8 @@ void check_compatible(const Range& one, const Range& other, const Reader& at) {
 }
 
 }  // namespace
+
+constinit const schema::Table<RangeKeys> kRangeTable(kRangeKeys, kRangeRules);
 
 bool Range::contains(const Ip& ip) const {
   return ip.family() == start.family() && start <= ip && ip <= end;

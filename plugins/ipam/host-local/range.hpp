@@ -1,11 +1,13 @@
 // Ranges of addresses: what the configuration says, validated and with its defaults filled in.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "pkg/types/address.hpp"
 #include "pkg/types/json.hpp"
+#include "pkg/types/schema.hpp"
 
 namespace cni::host_local {
 
@@ -41,6 +43,15 @@ struct RangeSet {
   // "10.22.0.0/16, 10.23.0.0/16"
   std::string subnets() const;
 };
+
+// The keys of a range as they are written.
+struct RangeKeys {
+  Prefix subnet;
+  std::optional<Ip> start;
+  std::optional<Ip> end;
+  std::optional<Ip> gateway;
+};
+extern const schema::Table<RangeKeys> kRangeTable;
 
 // Reads a range set from its ranges as the configuration has them. Throws for a set that is empty,
 // mixes families or overlaps with itself, and for a range that cannot be allocated from.

@@ -3,27 +3,74 @@
 #include <algorithm>
 
 #include "pkg/types/error.hpp"
+#include "pkg/types/shared_keys.hpp"
 #include "pkg/types/version.hpp"
 
 namespace cni::static_ipam {
 namespace {
 
+// The keys as they are written, before their texts are understood.
+struct AddressKeys {
+  std::string address;
+  std::optional<Ip> gateway;
+};
+
+struct ConfigKeys {
+  std::vector<Reader> addresses;
+  std::vector<Route> routes;
+  Dns dns;
+  std::vector<std::string> argument_ips;
+  std::vector<std::string> runtime_ips;
+};
+
+constexpr auto kAddressKeys = schema::keys<AddressKeys>(
+    schema::key<&AddressKeys::address>("address", "The address, with prefix length.",
+                                       {.format = schema::Format::kPrefix}),
+    schema::key<&AddressKeys::gateway>("gateway", "The gateway, of the same family."));
+constexpr schema::Rule kAddressRules[] = {
+    {.name = "gateway-family", .sentence = "gateway is of the family of address"}};
+constexpr schema::Table<AddressKeys> kAddressTable(kAddressKeys, kAddressRules);
+
+constexpr auto kIpamKeys = schema::keys<ConfigKeys>(
+    schema::elements<&ConfigKeys::addresses>("addresses", "The addresses of the interface.",
+                                             kAddressTable),
+    schema::objects<&ConfigKeys::routes, kRouteTable>("routes",
+                                                      "Routes, given back in the result."),
+    schema::object<&ConfigKeys::dns, kDnsTable>("dns", "DNS settings of the result."));
+constexpr schema::Table<ConfigKeys> kIpamTable(kIpamKeys);
+
+constexpr auto kCniKeys = schema::keys<ConfigKeys>(schema::key<&ConfigKeys::argument_ips>(
+    "ips", "Addresses with prefix length that take the place of those of ipam.addresses.",
+    {.format = schema::Format::kPrefix}));
+constexpr auto kCniTable = schema::open(schema::Table<ConfigKeys>(kCniKeys));
+constexpr auto kArgsKeys = schema::keys<ConfigKeys>(
+    schema::nested("cni", "Arguments that are meant for CNI plugins.", kCniTable));
+constexpr auto kArgsTable = schema::open(schema::Table<ConfigKeys>(kArgsKeys));
+constexpr auto kRuntimeKeys = schema::keys<ConfigKeys>(schema::key<&ConfigKeys::runtime_ips>(
+    "ips", "Addresses with prefix length that take the place of all others.",
+    {.format = schema::Format::kPrefix}));
+constexpr auto kRuntimeTable = schema::open(schema::Table<ConfigKeys>(kRuntimeKeys));
+
+constexpr auto kKeys = schema::keys<ConfigKeys>(
+    schema::nested("ipam", "Addresses that the configuration names.", kIpamTable),
+    schema::nested("args", "Arguments of the runtime or its user.", kArgsTable),
+    schema::nested("runtimeConfig", "Set by the runtime, for the capability ips.", kRuntimeTable));
+constexpr schema::Table<ConfigKeys> kTable(kKeys);
+
 Address read_address(const Reader& in) {
-  std::string text;
-  in.optional("address", text);
-  const auto address = Prefix::parse(text);
+  AddressKeys keys;
+  schema::read(in, kAddressTable, keys);
+  const auto address = Prefix::parse(keys.address);
   if (!address) {
     throw Error(Code::kInvalidNetworkConfig,
-                cat("the 'address' field is expected to be in CIDR notation, got: '", text, "' (",
-                    in.path_of("address"), ")"));
+                cat("the 'address' field is expected to be in CIDR notation, got: '", keys.address,
+                    "' (", in.path_of("address"), ")"));
   }
-  Address out{*address, std::nullopt};
-  in.optional("gateway", out.gateway);
-  if (out.gateway && out.gateway->family() != address->address.family()) {
-    throw in.invalid("gateway", cat(out.gateway->to_string(), " is not of the address family of ",
+  if (keys.gateway && keys.gateway->family() != address->address.family()) {
+    throw in.invalid("gateway", cat(keys.gateway->to_string(), " is not of the address family of ",
                                     address->to_string()));
   }
-  return out;
+  return {*address, keys.gateway};
 }
 
 std::vector<std::string_view> split_list(std::string_view text) {
@@ -66,17 +113,16 @@ std::vector<Address> read_arguments(std::string_view args) {
 }
 
 // The ips of args.cni or runtimeConfig take the place of all addresses before.
-void replace_with_ips(const Reader& in, std::vector<Address>& out) {
-  const std::vector<Reader> items = in.array("ips");
-  if (items.empty()) return;
+void replace_with_ips(const std::vector<std::string>& ips, std::string_view path,
+                      std::vector<Address>& out) {
+  if (ips.empty()) return;
   out.clear();
-  for (const Reader& item : items) {
-    const std::string text = item.text();
-    const auto address = Prefix::parse(text);
+  for (std::size_t i = 0; i < ips.size(); ++i) {
+    const auto address = Prefix::parse(ips[i]);
     if (!address) {
       throw Error(Code::kInvalidNetworkConfig,
-                  cat("an entry in the 'ips' field is NOT in CIDR notation, got: '", text, "' (",
-                      item.path(), ")"));
+                  cat("an entry in the 'ips' field is NOT in CIDR notation, got: '", ips[i], "' (",
+                      path, "[", i, "])"));
     }
     out.push_back({*address, std::nullopt});
   }
@@ -95,21 +141,26 @@ void check_one_per_family(const std::vector<Address>& addresses, std::string_vie
 
 }  // namespace
 
+constinit const schema::Description kDescription{
+    .about = "Gives an interface the addresses that the configuration names.",
+    .keys = &kTable,
+    .ipam = schema::IpamUse::kManager};
+
 Config parse(const skel::Request& request) {
   const Reader root = request.config.root();
-  const auto ipam = root.object("ipam");
-  if (!ipam) throw Error(Code::kInvalidNetworkConfig, "IPAM config missing 'ipam' key");
-  Config config;
-  for (const Reader& in : ipam->array("addresses")) config.addresses.push_back(read_address(in));
-  for (const Address& address : read_arguments(request.args)) config.addresses.push_back(address);
-  if (const auto arguments = root.object("args")) {
-    if (const auto cni = arguments->object("cni")) replace_with_ips(*cni, config.addresses);
+  if (!root.object("ipam")) {
+    throw Error(Code::kInvalidNetworkConfig, "IPAM config missing 'ipam' key");
   }
-  if (const auto runtime = root.object("runtimeConfig"))
-    replace_with_ips(*runtime, config.addresses);
+  ConfigKeys keys;
+  schema::read(root, kTable, keys);
+  Config config;
+  for (const Reader& in : keys.addresses) config.addresses.push_back(read_address(in));
+  for (const Address& address : read_arguments(request.args)) config.addresses.push_back(address);
+  replace_with_ips(keys.argument_ips, "args.cni.ips", config.addresses);
+  replace_with_ips(keys.runtime_ips, "runtimeConfig.ips", config.addresses);
   check_one_per_family(config.addresses, request.config.cni_version);
-  for (const Reader& route : ipam->array("routes")) config.routes.push_back(read_route(route));
-  if (const auto dns = ipam->object("dns")) config.dns = read_dns(*dns);
+  config.routes = std::move(keys.routes);
+  config.dns = std::move(keys.dns);
   return config;
 }
 

@@ -6,6 +6,7 @@
 
 #include "pkg/skel/request.hpp"
 #include "pkg/types/result.hpp"
+#include "pkg/types/schema.hpp"
 
 namespace cni::static_ipam {
 
@@ -19,6 +20,8 @@ struct Config {
   std::vector<Route> routes;
   Dns dns;
 };
+
+extern const schema::Description kDescription;
 
 // Reads and validates everything. Throws with the path of the key that is wrong.
 Config parse(const skel::Request& request);

@@ -54,7 +54,11 @@ void status(const skel::Request& request) { (void)parse(request); }
 
 }  // namespace
 
-const skel::Plugin plugin{
-    .name = "static", .add = add, .del = del, .check = check, .status = status};
+const skel::Plugin plugin{.name = "static",
+                          .add = add,
+                          .del = del,
+                          .check = check,
+                          .status = status,
+                          .description = &kDescription};
 
 }  // namespace cni::static_ipam

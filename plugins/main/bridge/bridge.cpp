@@ -277,7 +277,12 @@ void gc(const skel::Request& request) {
 
 }  // namespace
 
-const skel::Plugin plugin{
-    .name = "bridge", .add = add, .del = del, .check = check, .status = status, .gc = gc};
+const skel::Plugin plugin{.name = "bridge",
+                          .add = add,
+                          .del = del,
+                          .check = check,
+                          .status = status,
+                          .gc = gc,
+                          .description = &kDescription};
 
 }  // namespace cni::bridge

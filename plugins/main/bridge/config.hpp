@@ -3,9 +3,11 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "pkg/skel/request.hpp"
 #include "pkg/types/address.hpp"
+#include "pkg/types/schema.hpp"
 
 namespace cni::bridge {
 
@@ -23,8 +25,13 @@ struct Config {
   bool enable_dad = false;
   bool disable_container_interface = false;
   bool port_isolation = false;
+  int vlan = 0;
+  std::vector<Reader> vlan_trunk;
+  bool preserve_default_vlan = false;
   Mac mac;  // of the container's interface; empty: the kernel chooses
 };
+
+extern const schema::Description kDescription;
 
 // Reads and validates everything, CNI_ARGS and runtimeConfig included. Throws before anything was
 // touched.

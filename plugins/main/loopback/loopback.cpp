@@ -69,8 +69,11 @@ void check(const skel::Request& request) {
   throw Error(Code::kCheckFailed, "loopback interface is down");
 }
 
+constexpr schema::Description kDescription{.about = "Sets lo up in the container."};
+
 }  // namespace
 
-const skel::Plugin plugin{.name = "loopback", .add = add, .del = del, .check = check};
+const skel::Plugin plugin{
+    .name = "loopback", .add = add, .del = del, .check = check, .description = &kDescription};
 
 }  // namespace cni::loopback

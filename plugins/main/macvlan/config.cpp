@@ -14,27 +14,45 @@ constexpr std::array kModes = {Choice<MacvlanMode>{"bridge", MacvlanMode::kBridg
                                Choice<MacvlanMode>{"vepa", MacvlanMode::kVepa},
                                Choice<MacvlanMode>{"passthru", MacvlanMode::kPassthru}};
 
-// Lowest precedence first: mac, CNI_ARGS MAC, runtimeConfig.mac.
-Mac requested_mac(const skel::Request& request, const Reader& in) {
-  Mac mac;
-  in.optional("mac", mac);
-  if (const auto argument = skel::mac_argument(request.args)) mac = *argument;
-  if (const auto runtime = in.object("runtimeConfig")) runtime->optional("mac", mac);
-  return mac;
-}
+constexpr auto kRuntimeKeys = schema::keys<Config>(schema::key<&Config::runtime_mac>(
+    "mac", "MAC address of the interface, before the key mac and CNI_ARGS."));
+constexpr auto kRuntimeTable = schema::open(schema::Table<Config>(kRuntimeKeys));
+
+constexpr auto kKeys = schema::keys<Config>(
+    schema::key<&Config::master>(
+        "master", "The link to stand on; by default that of the host's default route.",
+        {.format = schema::Format::kLinkName}),
+    schema::choice<&Config::mode, kModes>(
+        "mode", "Whom the interface reaches: bridge also the others on the same master.",
+        {.fallback = R"("bridge")", .noun = "macvlan mode"}),
+    schema::key<&Config::mtu>("mtu", "MTU, at most the master's; 0: the master's.",
+                              {.fallback = "0",
+                               .minimum = netlink::kMinMtu,
+                               .maximum = netlink::kMaxMtu,
+                               .zero_is_default = true}),
+    schema::key<&Config::link_in_container>("linkInContainer",
+                                            "The master is in the container's namespace."),
+    schema::key<&Config::bc_queue_len>(
+        "bcqueuelen", "Length of the queue for broadcasts; 0: the kernel's.", {.fallback = "0"}),
+    schema::key<&Config::mac>("mac", "MAC address of the interface; by default the kernel's."),
+    schema::nested("runtimeConfig", "Set by the runtime, for the capability mac.", kRuntimeTable));
+constexpr schema::Table<Config> kTable(kKeys);
 
 }  // namespace
+
+constinit const schema::Description kDescription{
+    .about = "Gives each container a MAC address of its own on a link of the host.",
+    .keys = &kTable,
+    .ipam = schema::IpamUse::kOptional};
 
 Config parse(const skel::Request& request) {
   return context("failed to load netconf", [&] {
     const Reader in = request.config.root();
     Config config;
-    in.optional("master", config.master);
-    in.choice("mode", config.mode, std::span<const Choice<MacvlanMode>>(kModes), "macvlan mode");
-    in.optional("mtu", config.mtu);
-    in.optional("linkInContainer", config.link_in_container);
-    in.optional("bcqueuelen", config.bc_queue_len);
-    config.mac = requested_mac(request, in);
+    schema::read(in, kTable, config);
+    // Lowest precedence first: mac, CNI_ARGS MAC, runtimeConfig.mac.
+    if (const auto argument = skel::mac_argument(request.args)) config.mac = *argument;
+    if (!config.runtime_mac.empty()) config.mac = config.runtime_mac;
     if (!config.master.empty()) {
       context(in.path_of("master"), [&] { netlink::check_link_name(config.master); });
     }

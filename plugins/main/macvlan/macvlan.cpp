@@ -175,7 +175,12 @@ void gc(const skel::Request& request) { delegate::ipam_gc(request); }
 
 }  // namespace
 
-const skel::Plugin plugin{
-    .name = "macvlan", .add = add, .del = del, .check = check, .status = status, .gc = gc};
+const skel::Plugin plugin{.name = "macvlan",
+                          .add = add,
+                          .del = del,
+                          .check = check,
+                          .status = status,
+                          .gc = gc,
+                          .description = &kDescription};
 
 }  // namespace cni::macvlan

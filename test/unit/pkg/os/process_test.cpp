@@ -86,6 +86,22 @@ TEST_CASE("a program that takes too long is killed with everything that it runs"
   CHECK(in_time.status == 3);
 }
 
+TEST_CASE("an executable that stays open for writing is an error in the end") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "tool";
+  write_file(path, "#!/bin/sh\nexit 0\n");
+  REQUIRE(::chmod(path.c_str(), 0755) == 0);
+  const Fd writer(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  REQUIRE(writer);
+  try {
+    (void)run({path, {path}, {}, {}});
+    FAIL("it ran");
+  } catch (const Error& error) {
+    CHECK(error.code == Code::kDelegateFailed);
+    CHECK(error.msg == cat("run ", path, ": text file busy"));
+  }
+}
+
 TEST_CASE("a program is killed when it is cancelled") {
   int ends[2];
   REQUIRE(::pipe2(ends, O_CLOEXEC) == 0);

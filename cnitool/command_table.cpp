@@ -167,8 +167,12 @@ constexpr Command kCommands[] = {
      .about = "Look for mistakes in a network's configuration.",
      .arguments = kNetworkOnly,
      .options = kVersionOptions,
-     .description = "Shows all problems and fails if there is one: plugins that are not there, and "
-                    "versions that a plugin does not support.",
+     .description =
+         "Shows everything that is wrong with a network or a file, each line with the place and "
+         "what to do: misspelt and unknown keys, wrong types, ranges and addresses, keys that "
+         "exclude each other, plugins that are not there, versions that a plugin does not support, "
+         "and conflicts with the other networks of the folder. Fails if there is an error; "
+         "warnings alone are none.",
      .examples = kValidateExamples,
      .run = validate},
     {.name = "cache ls",

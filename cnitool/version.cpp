@@ -44,6 +44,7 @@ std::vector<std::string> row_of(const AskedPlugin& plugin) {
 
 std::string ipam_type(const libcni::PluginConfig& plugin) {
   const json& document = *plugin.document;
+  if (!document.is_object()) return {};
   const auto ipam = document.find("ipam");
   if (ipam == document.end() || !ipam->is_object()) return {};
   const auto type = ipam->find("type");
@@ -56,8 +57,10 @@ std::vector<AskedPlugin> ask_plugins(const libcni::Runtime& runtime, const libcn
   std::vector<AskedPlugin> out;
   for (std::size_t i = 0; i < network.plugins.size(); ++i) {
     const libcni::PluginConfig& plugin = network.plugins[i];
-    out.push_back(ask(runtime, options, plugin.type, wanted));
-    out.back().place = cat("plugins[", i, "].type");
+    if (!plugin.type.empty()) {
+      out.push_back(ask(runtime, options, plugin.type, wanted));
+      out.back().place = cat("plugins[", i, "].type");
+    }
     const std::string ipam = ipam_type(plugin);
     if (ipam.empty()) continue;
     out.push_back(ask(runtime, options, ipam, wanted));

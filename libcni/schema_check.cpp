@@ -18,9 +18,15 @@ std::string join(const std::string& path, std::string_view key) {
   return path.empty() ? std::string(key) : cat(path, ".", key);
 }
 
-// Whether the value fulfils an `if` of our schemas: properties with constants.
+// Whether the value fulfils an `if` of our schemas: properties with constants, or with none of
+// some.
 bool fulfils(const json& value, const json& condition) {
   if (condition.contains("const")) return value == condition["const"];
+  if (condition.contains("enum")) {
+    const json& allowed = condition["enum"];
+    return std::find(allowed.begin(), allowed.end(), value) != allowed.end();
+  }
+  if (condition.contains("not")) return !fulfils(value, condition["not"]);
   const auto properties = condition.find("properties");
   if (properties == condition.end()) return true;
   for (auto item = properties->begin(); item != properties->end(); ++item) {
@@ -159,7 +165,7 @@ void SchemaCheck::check_unknown(const Member& at, const Schemas& schemas,
     if (others->is_object()) visit(at.value, at.path, {{&*others, schema.file}});
   }
   const bool is_capability = at.path.ends_with("capabilities." + at.key);
-  if (!is_capability || foreign_manager_) return;
+  if (!is_capability || foreign_manager_ || !SchemaStore::has_plugin(plugin_)) return;
   const auto similar = most_similar(at.key, known);
   report_({Severity::kWarning, at.path, shown(at.value),
            cat("neither ", plugin_, " nor its ipam knows the capability ", quote(at.key)),

@@ -269,9 +269,22 @@ Json conf_file(Plugins plugins) {
     if (entry->description == nullptr) continue;
     plugin["allOf"].push_back(when("type", entry->name, {{"$ref", cat(entry->name, ".json")}}));
   }
+  // What every plugin shares holds for those without a schema too.
+  Json known = Json::array();
+  for (const skel::Plugin* entry : plugins) {
+    if (entry->description != nullptr) known.push_back(entry->name);
+  }
+  Json shared = object_schema(kSharedTable)["properties"];
+  shared.erase("type");
+  shared["capabilities"]["additionalProperties"] = {{"type", "boolean"}};
+  plugin["allOf"].push_back(
+      {{"if", {{"not", {{"properties", {{"type", {{"enum", known}}}}}}}}},
+       {"then", {{"title", "CNI plugin without a schema"}, {"properties", std::move(shared)}}}});
   return {{"$schema", kDraft},
           {"title", "CNI configuration of a single plugin"},
-          {"description", cat("Plugins that have no schema here may have any keys.", kSpelling)},
+          {"description",
+           cat("Plugins that have no schema here may have any keys beside the shared ones.",
+               kSpelling)},
           {"allOf", Json::array({Json{{"$ref", "#/definitions/plugin"}}})},
           {"properties", object_schema(kIdentityTable)["properties"]},
           {"required", Json::array({"name"})},

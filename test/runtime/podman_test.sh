@@ -59,6 +59,9 @@ runs_containers() {
   ping -c 1 -i 0.2 -w 5 10.77.0.2 >/dev/null || fail "the container does not answer the host"
   "$DOCKER" run --rm --network testnet localhost/busybox ping -c 1 -w 5 10.77.0.2 >/dev/null ||
     fail "containers do not reach each other"
+  # What the Go library keeps of the attachment.
+  expect_equal "attachment in the cache" "testnet eth0 10.77.0.2/24" "$("$CNI_PATH/cnitool" cache ls --json |
+    jq -r '.attachments[] | "\(.network) \(.interface) \(.addresses | join(","))"')"
   if plugin portmap >/dev/null; then
     expect_equal "published port" hello "$(curl -s --max-time 5 http://10.77.0.1:8080/)"
   fi

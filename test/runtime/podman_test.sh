@@ -61,7 +61,7 @@ runs_containers() {
     fail "containers do not reach each other"
   # What the Go library keeps of the attachment.
   expect_equal "attachment in the cache" "testnet eth0 10.77.0.2/24" "$("$CNI_PATH/cnitool" cache ls --json |
-    jq -r '.attachments[] | "\(.network) \(.interface) \(.addresses | join(","))"')"
+    jq -r '.attachments[] | "\(.network) \(.ifName) \(.addresses | join(","))"')"
   if plugin portmap >/dev/null; then
     expect_equal "published port" hello "$(curl -s --max-time 5 http://10.77.0.1:8080/)"
   fi

@@ -158,7 +158,7 @@ TEST_CASE("one runtime serves two thousand adds and dels over eight threads") {
   std::vector<std::thread> threads;
   for (int i = 0; i < 8; ++i) {
     threads.emplace_back([&] {
-      for (int index = next++; index < 1000; index = next++) {
+      for (int index = next++; index < 2000; index = next++) {
         const std::string said = failure_of([&] {
           const ContainerInterface where = container(cat("c", index));
           (void)runtime.add(network, where);

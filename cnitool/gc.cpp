@@ -47,9 +47,13 @@ std::vector<Attachment> stale_attachments(const libcni::Cache& cache,
 }
 
 std::string announcement(const libcni::Network& network, const std::vector<Attachment>& stale) {
-  std::string out = cat("Of network ", quote(network.name), " this would delete");
-  if (stale.empty()) out += " no remembered attachment";
-  out += has_gc(network) ? ", and all that its plugins keep for it:\n" : ":\n";
+  if (stale.empty()) {
+    return cat("No attachment of network ", quote(network.name),
+               " is remembered; this would delete ",
+               has_gc(network) ? "all that its plugins keep for it.\n" : "nothing.\n");
+  }
+  std::string out = cat("This would delete these attachments of network ", quote(network.name),
+                        has_gc(network) ? ", and all that its plugins keep for it:\n" : ":\n");
   for (const Attachment& each : stale) out += cat("  ", each.container_id, '/', each.ifname, '\n');
   return out;
 }

@@ -239,7 +239,7 @@ refuses_to_collect() {
   cni gc one
   expect_equal "status" 1 "$status"
   expect_contains "list" "$(<"$errors")" \
-    $'Of network "one" this would delete, and all that its plugins keep for it:\n  c1/eth0\n  c2/eth0\n  c3/eth0'
+    $'This would delete these attachments of network "one", and all that its plugins keep for it:\n  c1/eth0\n  c2/eth0\n  c3/eth0'
   expect_contains "error" "$(<"$errors")" "nothing was removed, since nobody can be asked: say --valid"
   expect_equal "calls" "" "$(calls)"
   at_terminal $'n\n' gc one

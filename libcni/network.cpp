@@ -75,7 +75,7 @@ std::vector<std::string> listed_versions(const json& list) {
 }
 
 std::string choose_version(const json& list) {
-  const std::string written = text_member(list, "cniVersion");
+  std::string written = text_member(list, "cniVersion");
   std::vector<std::string> offered = listed_versions(list);
   if (offered.empty()) return written;
   if (!written.empty()) offered.push_back(written);

@@ -23,11 +23,44 @@ with_lock() {
 
 bridge_indexes() { ip -oneline link show type bridge | awk -F ': ' '{ print $2, $1 }'; }
 
+# What attachments switch on for the whole host, and never off since others may rely on it: forwarding, and the nftables table for
+# masquerading. Where it was these scripts, they take it back with the last of their attachments.
+switches=(/proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding)
+masquerade_table=(inet cni_plugins_masquerade)
+has_masquerade_table() { command -v nft >/dev/null && nft list table "${masquerade_table[@]}" >/dev/null 2>&1; }
+
+# note_switches: called before the first attachment.
+note_switches() {
+  local switch
+  [[ ! -e $made_bridges/.switches ]] || return 0
+  {
+    for switch in "${switches[@]}"; do
+      if [[ -e $switch && $(<"$switch") == 0 ]]; then echo "$switch"; fi
+    done
+    if ! has_masquerade_table; then echo table; fi
+  } >"$made_bridges/.switches"
+}
+
+restore_switches() {
+  local switch
+  # Attachments of other runs go on.
+  [[ -z $(ls -A "${CNI_RESULTS:-/run/cni-exec-plugins}" 2>/dev/null) ]] || return 0
+  while read -r switch; do
+    if [[ $switch != table ]]; then
+      echo 0 >"$switch"
+    elif has_masquerade_table && ! nft list table "${masquerade_table[@]}" | grep -q 'elements = '; then
+      nft delete table "${masquerade_table[@]}"
+    fi
+  done < <(cat "$made_bridges/.switches" 2>/dev/null)
+  rm -f "$made_bridges/.switches"
+}
+
 # attach ID NETNS: the plugins' ADD for every network; on failure nothing is left.
 attach() { with_lock attach_locked "$@"; }
 
 attach_locked() {
   local status=0
+  note_switches
   bridges_before=$(bridge_indexes) attaching=1
   "$project/scripts/exec-plugins.sh" add "$@" || status=$?
   note_bridges
@@ -66,6 +99,7 @@ detach_locked() {
     fi
     rm -f "$note"
   done
+  restore_switches
   return "$status"
 }
 

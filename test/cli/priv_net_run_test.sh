@@ -90,9 +90,21 @@ shares_the_bridge() {
   until [[ -e $work/started ]]; do sleep 0.02; done
   "$run" ping -c 1 -i 0.2 -w 5 10.22.0.2 >/dev/null || fail "two runs on one bridge do not reach each other"
   expect_contains "links while the first run lasts" "$(ip -br link)" cni0
+  expect_equal "forwarding while the first run lasts" 1 "$(</proc/sys/net/ipv4/ip_forward)"
   touch "$work/end"
   wait "$child"
   expect_equal "traces" lo "$(traces)"
+  expect_equal "forwarding after the last run" 0 "$(</proc/sys/net/ipv4/ip_forward)"
+  expect_equal "rules after the last run" "" "$(nft list ruleset | grep -i cni || true)"
+  # Where only nftables is there.
+  mkdir "$work/networks"
+  jq '.plugins[0].ipMasqBackend = "nftables"' "$root/examples/net.d/10-mynet.conflist" >"$work/networks/10-mynet.conflist"
+  NETCONFPATH=$work/networks "$run" sh -c "nsenter --net=/proc/$$/ns/net nft list ruleset >$work/rules"
+  expect_contains "rules while it runs" "$(<"$work/rules")" cni_plugins_masquerade
+  expect_equal "rules after it" "" "$(nft list ruleset | grep -i cni || true)"
+  echo 1 >/proc/sys/net/ipv4/ip_forward
+  "$run" true
+  expect_equal "forwarding that was on before" 1 "$(</proc/sys/net/ipv4/ip_forward)"
 
   ip link add cni0 type bridge
   "$run" true

@@ -49,6 +49,8 @@ prepare_host() {
   mount -t tmpfs tmpfs /var/lib/cni
   # No networks of the real host; a missing folder is as good as an empty one.
   if [[ -d /etc/cni ]]; then mount -t tmpfs tmpfs /etc/cni; fi
+  # A fresh namespace inherits it, and machines that run containers have it on.
+  echo 0 >/proc/sys/net/ipv4/ip_forward
   ip link set lo up
   work=$(mktemp -d /run/case.XXXXXX)
   errors=$work/errors

@@ -101,6 +101,8 @@ Namespaces::Namespaces() {
   mount_private_folders();
   host_.emplace(ns::Netns::current());
   folder_ = std::make_unique<TemporaryFolder>("/run");
+  // A fresh namespace inherits it, and machines that run containers have it on.
+  put("/proc/sys/net/ipv4/ip_forward", "0");
   (void)ip({"link", "set", "lo", "up"});
 }
 

@@ -84,7 +84,8 @@ Cache::Cache(std::string folder) : folder_(std::move(folder)) {}
 void Cache::store(const CachedAttachment& attachment) const {
   const std::string path = path_of(attachment.network, attachment.container_id, attachment.ifname);
   os::make_directories(cat(folder_, "/results"));
-  os::replace_file(path, to_json(attachment).dump(), os::Flush::kYes);
+  os::replace_file(path, to_json(attachment).dump(-1, ' ', false, json::error_handler_t::replace),
+                   os::Flush::kYes);
 }
 
 std::optional<CachedAttachment> Cache::load(std::string_view network, std::string_view container_id,

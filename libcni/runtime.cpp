@@ -49,12 +49,15 @@ std::string plugin_failed(const PluginConfig& plugin, std::string_view verb) {
 
 json capability_args_of(const ContainerInterface& where) {
   if (where.capability_args.empty()) return json::object();
-  return *parse_json(where.capability_args, "capability arguments");
+  const auto out = parse_json(where.capability_args, "capability arguments");
+  if (out->is_object()) return *out;
+  throw Reader::wrong_type(Reader(*out, "capability arguments"), "an object");
 }
 
 // The result as the network's version has it: as it is if it has that version, so that nothing of
 // it is lost, and otherwise converted.
 json in_version(const json& result, std::string_view version) {
+  if (!result.is_object()) throw Reader::wrong_type(Reader(result, "result"), "an object");
   const Reader in(result);
   std::string own;
   in.optional("cniVersion", own);
@@ -66,6 +69,10 @@ json in_version(const json& result, std::string_view version) {
 json added_result(std::string_view out, std::string_view version) {
   json result = *parse_json(out, "failed to unmarshal raw result");
   if (result.is_null()) result = json::object();
+  if (!result.is_object()) {
+    throw Error(Code::kDecodingFailure,
+                cat("failed to unmarshal raw result: expected an object, got ", out));
+  }
   std::string own;
   Reader(result).optional("cniVersion", own);
   if (own.empty()) result["cniVersion"] = version_or_default(version);
@@ -212,7 +219,11 @@ Attached Runtime::add(const Network& network, const ContainerInterface& where,
         });
       });
     }
-    if (!result) throw Error(Code::kInvalidNetworkConfig, "the network has no plugins");
+    if (!result) {
+      throw Error(Code::kInvalidNetworkConfig,
+                  cat("network ", quote(network.name), " has no plugins"),
+                  "its plugins list needs at least one");
+    }
     Attached out{.result = read_result(Reader(*result), network.cni_version),
                  .json = result->dump(4)};
     store(cache_, network, where, *result);

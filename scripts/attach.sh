@@ -29,6 +29,8 @@ switches=(/proc/sys/net/ipv4/ip_forward /proc/sys/net/ipv6/conf/all/forwarding)
 masquerade_table=(inet cni_plugins_masquerade)
 has_masquerade_table() { command -v nft >/dev/null && nft list table "${masquerade_table[@]}" >/dev/null 2>&1; }
 
+link_names() { ip -oneline link show | awk -F '[:@] *' '{ print $2 }' | sort; }
+
 # note_switches: called before the first attachment.
 note_switches() {
   local switch
@@ -39,6 +41,7 @@ note_switches() {
     done
     if ! has_masquerade_table; then echo table; fi
   } >"$made_bridges/.switches"
+  link_names >"$made_bridges/.links"
 }
 
 restore_switches() {
@@ -47,12 +50,13 @@ restore_switches() {
   [[ -z $(ls -A "${CNI_RESULTS:-/run/cni-exec-plugins}" 2>/dev/null) ]] || return 0
   while read -r switch; do
     if [[ $switch != table ]]; then
-      echo 0 >"$switch"
+      # With a link that came meanwhile somebody else may have come who needs it.
+      [[ -n $(link_names | comm -13 "$made_bridges/.links" -) ]] || echo 0 >"$switch"
     elif has_masquerade_table && ! nft list table "${masquerade_table[@]}" | grep -q 'elements = '; then
       nft delete table "${masquerade_table[@]}"
     fi
   done < <(cat "$made_bridges/.switches" 2>/dev/null)
-  rm -f "$made_bridges/.switches"
+  rm -f "$made_bridges/.switches" "$made_bridges/.links"
 }
 
 # attach ID NETNS: the plugins' ADD for every network; on failure nothing is left.

@@ -200,6 +200,10 @@ TEST_CASE("del works with a cache cut off anywhere") {
     CHECK(failure_of([&] { runtime.del(network, container()); }) == "no error");
     CHECK(::access(path.c_str(), F_OK) != 0);
   }
+  for (const char* none : {"[]", "7", "null", R"({"kind":"cniCacheV1","result":[]})"}) {
+    test::write_file(path, none);
+    CHECK(failure_of([&] { runtime.del(network, container()); }) == "no error");
+  }
   test::write_file(path, R"({"cniVersion":"9.0.0"})");
   CHECK(failure_of([&] {
           runtime.check(network, container());
@@ -281,6 +285,13 @@ TEST_CASE("plugins that misbehave are told apart") {
                    0) == 0);
   CHECK(said("exit 0").rfind("6 plugin type=\"bad\" failed (add): failed to unmarshal raw result",
                              0) == 0);
+  for (const char* none : {"[]", "7", "true"}) {
+    CHECK(said(cat("echo '", none, "'"))
+              .rfind("6 plugin type=\"bad\" failed (add): failed to unmarshal raw result: expected "
+                     "an object",
+                     0) == 0);
+    CHECK(fake.take_calls().ends_with("ADD bad, DEL bad"));
+  }
   const std::string late =
       said("[ $CNI_COMMAND = DEL ] || sleep 5", {.timeout = std::chrono::milliseconds(100)});
   INFO(late);

@@ -112,13 +112,7 @@ libcni::Network network_of(Session& session, const CachedAttachment& attachment)
 
 void delete_attachment(Session& session, const CachedAttachment& attachment,
                        const libcni::CallOptions& options) {
-  session.runtime().del(network_of(session, attachment),
-                        {.container_id = attachment.container_id,
-                         .netns = attachment.netns,
-                         .ifname = attachment.ifname,
-                         .arguments = attachment.arguments,
-                         .capability_args = attachment.capability_args},
-                        options);
+  session.runtime().del(network_of(session, attachment), libcni::interface_of(attachment), options);
 }
 
 struct Prunable {

@@ -32,21 +32,8 @@ bool has_gc(const libcni::Network& network) {
   return version && *version >= kFirstWithGc;
 }
 
-// What stands in the cache and is not valid.
-std::vector<Attachment> stale_attachments(const libcni::Cache& cache,
-                                          const libcni::Network& network,
-                                          const std::vector<Attachment>& valid) {
-  std::vector<Attachment> out;
-  for (const libcni::CachedAttachment& each : cache.list()) {
-    if (each.network != network.name) continue;
-    if (!is_valid_attachment(valid, each.container_id, each.ifname)) {
-      out.push_back({each.container_id, each.ifname});
-    }
-  }
-  return out;
-}
-
-std::string announcement(const libcni::Network& network, const std::vector<Attachment>& stale) {
+std::string announcement(const libcni::Network& network,
+                         const std::vector<libcni::CachedAttachment>& stale) {
   if (stale.empty()) {
     return cat("No attachment of network ", quote(network.name),
                " is remembered; this would delete ",
@@ -54,7 +41,8 @@ std::string announcement(const libcni::Network& network, const std::vector<Attac
   }
   std::string out = cat("This would delete these attachments of network ", quote(network.name),
                         has_gc(network) ? ", and all that its plugins keep for it:\n" : ":\n");
-  for (const Attachment& each : stale) out += cat("  ", each.container_id, '/', each.ifname, '\n');
+  for (const libcni::CachedAttachment& each : stale)
+    out += cat("  ", each.container_id, '/', each.ifname, '\n');
   return out;
 }
 
@@ -73,8 +61,8 @@ Report gc(Session& session) {
   }
   const std::vector<Attachment> valid = valid_attachments(session);
   const libcni::CallOptions options = session.call_options();
-  const std::vector<Attachment> stale =
-      stale_attachments(session.runtime().cache(), network, valid);
+  const std::vector<libcni::CachedAttachment> stale =
+      session.runtime().stale_attachments(network, valid);
   if (!told && !line.has("all") &&
       !confirm(session.surroundings(), announcement(network, stale),
                "say --valid CONTAINER-ID/IFNAME for each attachment that is to stay, or --all if "
@@ -83,7 +71,7 @@ Report gc(Session& session) {
   }
   session.runtime().gc(network, valid, options);
   json deleted = json::array();
-  for (const Attachment& each : stale) {
+  for (const libcni::CachedAttachment& each : stale) {
     deleted.push_back({{"containerID", each.container_id}, {"ifname", each.ifname}});
   }
   Report out;

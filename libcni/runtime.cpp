@@ -193,6 +193,14 @@ void store(const Cache& cache, const Network& network, const ContainerInterface&
 
 }  // namespace
 
+ContainerInterface interface_of(const CachedAttachment& attachment) {
+  return {.container_id = attachment.container_id,
+          .netns = attachment.netns,
+          .ifname = attachment.ifname,
+          .arguments = attachment.arguments,
+          .capability_args = attachment.capability_args};
+}
+
 Runtime::Runtime(RuntimeSettings settings)
     : settings_(std::move(settings)), cache_(settings_.cache_folder) {
   if (settings_.environment.empty()) settings_.environment = own_environment();
@@ -278,19 +286,8 @@ void Runtime::gc(const Network& network, const std::vector<Attachment>& valid,
   if (network.disable_gc) return;
   skel::check_network_name(network.name);
   ErrorList errors;
-  for (const CachedAttachment& cached : cache_.list()) {
-    const bool stale = cached.network == network.name &&
-                       !is_valid_attachment(valid, cached.container_id, cached.ifname);
-    if (!stale) continue;
-    errors.run([&] {
-      del(network,
-          {.container_id = cached.container_id,
-           .netns = cached.netns,
-           .ifname = cached.ifname,
-           .arguments = cached.arguments,
-           .capability_args = cached.capability_args},
-          options);
-    });
+  for (const CachedAttachment& stale : stale_attachments(network, valid)) {
+    errors.run([&] { del(network, interface_of(stale), options); });
   }
   if (version_of(network) >= kFirstWithGc) {
     const Chain chain(settings_, options, network);
@@ -304,6 +301,17 @@ void Runtime::gc(const Network& network, const std::vector<Attachment>& valid,
     }
   }
   errors.throw_if_any();
+}
+
+std::vector<CachedAttachment> Runtime::stale_attachments(
+    const Network& network, const std::vector<Attachment>& valid) const {
+  std::vector<CachedAttachment> out;
+  for (CachedAttachment& each : cache_.list()) {
+    const bool stale =
+        each.network == network.name && !is_valid_attachment(valid, each.container_id, each.ifname);
+    if (stale) out.push_back(std::move(each));
+  }
+  return out;
 }
 
 void Runtime::status(const Network& network, const CallOptions& options) const {

@@ -27,6 +27,9 @@ struct ContainerInterface {
       capability_args;  // a JSON object; each plugin gets those whose capability it declares
 };
 
+// The container's end of a remembered attachment, as it was for its add.
+ContainerInterface interface_of(const CachedAttachment& attachment);
+
 // W3C trace context of the caller, for plugins that report spans. Without a parent the process's
 // own environment is handed on as it is.
 struct Trace {
@@ -109,6 +112,10 @@ class Runtime {
   // and throws them all. Does nothing if the network disables it.
   void gc(const Network& network, const std::vector<Attachment>& valid,
           const CallOptions& options = {}) const;
+
+  // What gc would delete: the network's cached attachments that are not in the list.
+  std::vector<CachedAttachment> stale_attachments(const Network& network,
+                                                  const std::vector<Attachment>& valid) const;
 
   // Runs STATUS of all plugins in order and throws the first failure, with its code: 50 and 51 say
   // that add cannot work. Does nothing before version 1.1.0.

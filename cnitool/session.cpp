@@ -25,7 +25,7 @@ bool holds_networks(const std::string& folder) {
 
 // The examples of the source tree that the program lies in; absent elsewhere.
 std::optional<std::string> example_networks(const std::string& executable) {
-  const std::string root = folder_of(folder_of(executable));
+  const std::string root = os::folder_of(os::folder_of(executable));
   std::string folder = cat(root, "/examples/net.d");
   if (!exists(cat(root, "/cnitool/main.cpp")) || !holds_networks(folder)) return std::nullopt;
   return folder;
@@ -75,7 +75,7 @@ std::vector<std::string> Session::plugin_folders() const {
   std::vector<std::string> out = split_folders(option != nullptr ? *option : variable("CNI_PATH"));
   if (out.empty()) {
     out = {std::string(kDefaultPluginFolder)};
-    const std::string own = folder_of(surroundings_.executable);
+    const std::string own = os::folder_of(surroundings_.executable);
     if (own != out[0]) out.push_back(own);
   }
   return out;

@@ -110,12 +110,6 @@ std::string default_container_id(std::string_view absolute_netns) {
   return cat("cnitool-", sha512_hex(absolute_netns).substr(0, 20));
 }
 
-std::string folder_of(const std::string& path) {
-  const std::size_t slash = path.rfind('/');
-  if (slash == std::string::npos) return ".";
-  return slash == 0 ? "/" : path.substr(0, slash);
-}
-
 bool is_network_file(std::string_view name) {
   return name.ends_with(".conflist") || name.ends_with(".conf") || name.ends_with(".json");
 }

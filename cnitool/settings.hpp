@@ -32,9 +32,6 @@ std::string absolute_path(std::string_view path, std::string_view current_folder
 // The container ID of a namespace that nobody gave one: as the Go tool's.
 std::string default_container_id(std::string_view absolute_netns);
 
-// What stands before the last slash; "." without one.
-std::string folder_of(const std::string& path);
-
 // True for the names of files that may hold a network: *.conflist, *.conf and *.json.
 bool is_network_file(std::string_view name);
 

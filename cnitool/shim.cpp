@@ -21,6 +21,7 @@
 #include "cnitool/settings.hpp"
 #include "cnitool/timing.hpp"
 #include "pkg/os/fd.hpp"
+#include "pkg/os/file.hpp"
 #include "pkg/skel/request.hpp"
 #include "pkg/types/error.hpp"
 
@@ -33,7 +34,7 @@ std::int64_t now() { return std::chrono::steady_clock::now().time_since_epoch().
 // its delegate only a name as argv[0] has it first in CNI_PATH.
 std::string timing_folder(const std::string& program, const std::vector<std::string>& environment) {
   const std::string path = skel::environment_value(environment, "CNI_PATH");
-  for (const std::string& folder : {folder_of(program), path.substr(0, path.find(':'))}) {
+  for (const std::string& folder : {os::folder_of(program), path.substr(0, path.find(':'))}) {
     if (::access(cat(folder, '/', Timing::kNotes).c_str(), W_OK) == 0) return folder;
   }
   return {};

@@ -60,11 +60,6 @@ void link_to(const std::string& target, const std::string& path) {
   }
 }
 
-bool is_regular_file(const std::string& path) {
-  struct stat status {};
-  return ::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode);
-}
-
 // "12.3"
 std::string milliseconds(std::int64_t nanoseconds) {
   char text[32];
@@ -103,7 +98,7 @@ Timing::Timing(const std::vector<std::string>& plugin_folders, const std::string
     for (const std::string& type : os::list_directory(folder)) {
       const std::string target = cat(folder, '/', type);
       // This program itself is no plugin, and a hidden file not either.
-      if (type == "cnitool" || type.starts_with('.') || !is_regular_file(target)) continue;
+      if (type == "cnitool" || type.starts_with('.') || !os::is_regular_file(target)) continue;
       // The first folder with a plugin counts: a second link of the name is not made.
       link_to(target, cat(folder_, '/', kTargets, '/', type));
       link_to(executable, cat(folder_, '/', type));

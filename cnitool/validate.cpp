@@ -91,7 +91,7 @@ std::vector<Problem> folder_problems(const libcni::Network& network) {
 
 // What is wrong between this network and the others of its folder.
 std::vector<Problem> conflicts_with_others(const std::string& path) {
-  const std::string folder = path.find('/') == std::string::npos ? "." : folder_of(path);
+  const std::string folder = path.find('/') == std::string::npos ? "." : os::folder_of(path);
   std::vector<libcni::ConfigFile> files;
   for (const std::string& name : os::list_directory(folder)) {
     if (!is_network_file(name)) continue;

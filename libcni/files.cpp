@@ -1,32 +1,15 @@
 #include "libcni/files.hpp"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 
 #include "pkg/os/file.hpp"
 #include "pkg/types/error.hpp"
 
 namespace cni::libcni {
-namespace {
-
-bool is_regular_file(const std::string& path) {
-  struct stat status {};
-  return ::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode);
-}
-
-}  // namespace
-
 std::string_view extension_of(std::string_view path) {
   const std::string_view name = path.substr(path.rfind('/') + 1);
   const std::size_t dot = name.rfind('.');
   return dot == std::string_view::npos ? std::string_view() : name.substr(dot + 1);
-}
-
-std::string folder_of(const std::string& path) {
-  const std::size_t slash = path.rfind('/');
-  if (slash == std::string::npos) return ".";
-  return slash == 0 ? "/" : path.substr(0, slash);
 }
 
 std::vector<std::string> files_with_extension(const std::string& folder,
@@ -36,7 +19,7 @@ std::vector<std::string> files_with_extension(const std::string& folder,
     const bool wanted =
         std::find(extensions.begin(), extensions.end(), extension_of(name)) != extensions.end();
     std::string path = cat(folder, '/', name);
-    if (wanted && is_regular_file(path)) out.push_back(std::move(path));
+    if (wanted && os::is_regular_file(path)) out.push_back(std::move(path));
   }
   std::sort(out.begin(), out.end());
   return out;

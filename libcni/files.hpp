@@ -11,9 +11,6 @@ namespace cni::libcni {
 // The text after the last dot of a path's last component; empty without one.
 std::string_view extension_of(std::string_view path);
 
-// What stands before the last slash; "." without one.
-std::string folder_of(const std::string& path);
-
 // Paths of the regular files in a folder that have one of these extensions, sorted. Symbolic links
 // are followed. Empty if there is no such folder.
 std::vector<std::string> files_with_extension(const std::string& folder,

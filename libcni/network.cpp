@@ -146,7 +146,7 @@ Network read_list(const json& list) {
 void add_plugins_beside(const std::string& list_file, Network& network) {
   // The name becomes part of a path; one that cannot has no folder, and is refused by every verb.
   if (!os::is_path_component(network.name)) return;
-  const std::string folder = cat(folder_of(list_file), '/', network.name);
+  const std::string folder = cat(os::folder_of(list_file), '/', network.name);
   context(cat("failed to read plugin config files in ", folder), [&] {
     for (const std::string& path : files_with_extension(folder, {"conf"})) {
       const auto text = os::read_file(path);

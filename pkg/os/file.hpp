@@ -34,6 +34,12 @@ void make_directories(const std::string& path, mode_t mode = 0700);
 // Names in a folder, without "." and ".."; empty if there is no such folder.
 std::vector<std::string> list_directory(const std::string& path);
 
+// What stands before the last slash of a path; "." without one.
+std::string folder_of(const std::string& path);
+
+// True for a regular file and for a link to one.
+bool is_regular_file(const std::string& path);
+
 // A name that can be one component of a path: not empty, not "." or "..", no "/" and no NUL.
 bool is_path_component(std::string_view name);
 

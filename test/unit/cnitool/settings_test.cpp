@@ -1,5 +1,7 @@
 #include "cnitool/settings.hpp"
 
+#include "pkg/os/file.hpp"
+
 #include <string>
 
 #include "test/support/catch.hpp"
@@ -75,9 +77,9 @@ TEST_CASE("The container ID is that of the Go tool") {
 }
 
 TEST_CASE("Files are told by their names") {
-  CHECK(cnitool::folder_of("/a/b") == "/a");
-  CHECK(cnitool::folder_of("/a") == "/");
-  CHECK(cnitool::folder_of("a") == ".");
+  CHECK(os::folder_of("/a/b") == "/a");
+  CHECK(os::folder_of("/a") == "/");
+  CHECK(os::folder_of("a") == ".");
   CHECK(cnitool::is_network_file("10-mynet.conflist"));
   CHECK(cnitool::is_network_file("a.conf"));
   CHECK(cnitool::is_network_file("a.json"));

@@ -2,29 +2,41 @@
 
 #include <algorithm>
 
-#include "pkg/ns/netns.hpp"
+#include "pkg/delegate/ipam.hpp"
+#include "pkg/netlink/neigh.hpp"
+#include "pkg/netlink/new_link.hpp"
 #include "pkg/os/sysctl.hpp"
 #include "pkg/types/error.hpp"
+#include "pkg/types/hash.hpp"
 
 namespace cni::attachment {
 namespace {
 
-bool remove_link_in(const std::string& netns_path, const std::string& ifname) {
+constexpr std::size_t kBirthNameLength = 12;  // "veth" and eight digits, as the reference has it
+
+bool remove_link_in(const std::string& netns_path, const std::string& ifname,
+                    const std::string& born_as) {
   const auto netns = ns::Netns::find(netns_path);
   if (!netns) return false;
   netlink::Socket container = netlink::Socket::open_in(*netns);
-  return netlink::remove_link(container, ifname);
+  return netlink::remove_link(container, ifname) || netlink::remove_link(container, born_as);
 }
 
 }  // namespace
 
+std::string birth_name(const skel::Request& request) {
+  return hashed_name("veth", cat(request.container_id, ':', request.ifname), kBirthNameLength);
+}
+
 void push_link_removal(const skel::Request& request, os::Undo& undo) {
   undo.push(cat("delete link ", request.ifname),
-            [path = request.netns, name = request.ifname] { (void)remove_link_in(path, name); });
+            [path = request.netns, name = request.ifname, born_as = birth_name(request)] {
+              (void)remove_link_in(path, name, born_as);
+            });
 }
 
 bool remove_link(const skel::Request& request) {
-  return remove_link_in(request.netns, request.ifname);
+  return remove_link_in(request.netns, request.ifname, birth_name(request));
 }
 
 netlink::Link check_link(netlink::Socket& container, const Interface& expected,
@@ -61,6 +73,45 @@ void take_assigned(Result assigned, int interface, Result& result) {
   result.routes = std::move(assigned.routes);
   result.dns = std::move(assigned.dns);
   for (IpConfig& ip : result.ips) ip.interface = interface;
+}
+
+Result describe_link(const skel::Request& request, const netlink::Link& link) {
+  Result result;
+  result.interfaces = {{.name = link.name, .mac = link.mac.to_string(), .sandbox = request.netns}};
+  return result;
+}
+
+void bring_up(const ns::Netns& netns, netlink::Socket& container, const netlink::Link& link,
+              const Result& result) {
+  if (result.ips.empty()) {
+    netlink::set_up(container, link.index);
+    return;
+  }
+  delegate::configure_interface(netns, container, link, result,
+                                {.dad = netlink::Dad::kKernelDefault, .notify_neighbours = true});
+  (void)netlink::announce_addresses(container, link);
+}
+
+void remove_link_and_addresses(const skel::Request& request) {
+  ErrorList errors;
+  errors.run([&] { (void)remove_link(request); });
+  errors.run([&] { delegate::ipam_del(request); });
+  errors.throw_if_any();
+}
+
+void require_available(const std::function<void()>& fn) {
+  try {
+    fn();
+  } catch (Error& error) {
+    error.code = Code::kPluginNotAvailable;
+    throw;
+  }
+}
+
+void require_link_kinds(netlink::Socket& host, std::initializer_list<std::string_view> kinds) {
+  require_available([&] {
+    for (const std::string_view kind : kinds) netlink::require_link_kind(host, kind);
+  });
 }
 
 }  // namespace cni::attachment

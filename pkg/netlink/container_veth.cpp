@@ -4,6 +4,7 @@
 #include <set>
 #include <vector>
 
+#include "pkg/netlink/new_link.hpp"
 #include "pkg/os/sysctl.hpp"
 #include "pkg/types/error.hpp"
 #include "pkg/types/hash.hpp"

@@ -4,7 +4,6 @@
 #include <linux/if_bridge.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
-#include <linux/veth.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -28,12 +27,22 @@ void read_link_info(const Attributes& info, Link& link) {
   if (link.kind == "macvlan") {
     const Attributes data = info.nested(IFLA_INFO_DATA, IFLA_MACVLAN_MAX);
     link.macvlan_mode = static_cast<MacvlanMode>(data.u32(IFLA_MACVLAN_MODE));
+  } else if (link.kind == "ipvlan") {
+    const Attributes data = info.nested(IFLA_INFO_DATA, IFLA_IPVLAN_MAX);
+    link.ipvlan_mode = static_cast<IpvlanMode>(data.u16(IFLA_IPVLAN_MODE));
+  } else if (link.kind == "vlan") {
+    link.vlan_id = info.nested(IFLA_INFO_DATA, IFLA_VLAN_MAX).u16(IFLA_VLAN_ID);
   }
   if (info.text(IFLA_INFO_SLAVE_KIND) == "bridge") {
     const Attributes port = info.nested(IFLA_INFO_SLAVE_DATA, IFLA_BRPORT_MAX);
     link.hairpin = port.u8(IFLA_BRPORT_MODE) != 0;
     link.isolated = port.u8(IFLA_BRPORT_ISOLATED) != 0;
   }
+}
+
+Mac mac_of(const Attributes& attributes, int type) {
+  const std::string_view bytes = attributes.bytes(type);
+  return Mac::from_bytes(bytes.data(), bytes.size());
 }
 
 Link read_link(const nlmsghdr* message) {
@@ -44,13 +53,16 @@ Link read_link(const nlmsghdr* message) {
   link.flags = header.ifi_flags;
   link.name = attributes.text(IFLA_IFNAME);
   link.alias = attributes.text(IFLA_IFALIAS);
-  const std::string_view mac = attributes.bytes(IFLA_ADDRESS);
-  link.mac = Mac::from_bytes(mac.data(), mac.size());
+  link.mac = mac_of(attributes, IFLA_ADDRESS);
+  link.permanent_mac = mac_of(attributes, IFLA_PERM_ADDRESS);
+  link.bus_device = attributes.text(IFLA_PARENT_DEV_NAME);
   link.mtu = attributes.u32(IFLA_MTU);
   link.state = OperState{attributes.u8(IFLA_OPERSTATE)};
   link.master = LinkIndex{static_cast<int>(attributes.u32(IFLA_MASTER))};
   link.parent = LinkIndex{static_cast<int>(attributes.u32(IFLA_LINK))};
-  link.parent_elsewhere = attributes.has(IFLA_LINK_NETNSID);
+  if (attributes.has(IFLA_LINK_NETNSID)) {
+    link.parent_netns_id = static_cast<int>(attributes.u32(IFLA_LINK_NETNSID));
+  }
   link.promiscuity = attributes.u32(IFLA_PROMISCUITY);
   if (attributes.has(IFLA_LINKINFO)) {
     read_link_info(attributes.nested(IFLA_LINKINFO, IFLA_INFO_MAX), link);
@@ -72,35 +84,6 @@ std::optional<Link> look_up(Socket& socket, Message& message, std::string_view o
 Error no_such_link(std::string_view name) {
   return Error(Code::kSystemCall, cat("failed to lookup ", quote(name), ": no such device"), {},
                ENODEV);
-}
-
-Message new_link(std::string_view name) {
-  check_link_name(name);
-  Message message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
-  message.header(ifinfomsg{}).put_string(IFLA_IFNAME, name);
-  return message;
-}
-
-// Fills IFLA_LINKINFO for a link type; data(message) writes its IFLA_INFO_DATA.
-template <class Data>
-void put_kind(Message& message, std::string_view kind, Data&& data) {
-  message.nest(IFLA_LINKINFO, [&](Message& info) {
-    info.put_string(IFLA_INFO_KIND, kind).nest(IFLA_INFO_DATA, data);
-  });
-}
-
-// A kernel without the link type answers EOPNOTSUPP; the message then names what is missing.
-void create_link(Socket& socket, Message& message, std::string_view operation,
-                 std::string_view kind, std::string_view option) {
-  try {
-    socket.request(message, operation);
-  } catch (Error& error) {
-    if (error.sys_errno != EOPNOTSUPP) throw;
-    Error named(Code::kMissingKernelFeature,
-                cat(operation, ": the kernel has no ", kind, " support (", option, ")"),
-                error.details, error.sys_errno);
-    throw named;
-  }
 }
 
 }  // namespace
@@ -146,21 +129,6 @@ void check_mtu(std::uint32_t mtu, std::string_view key) {
               cat(key, ": invalid MTU ", mtu, ", must be 0 or from ", kMinMtu, " to ", kMaxMtu));
 }
 
-bool kernel_has_link_kind(Socket& socket, std::string_view kind) {
-  // An address of the wrong size: the link type's own validation refuses it (EINVAL); where there
-  // is no such type the kernel does not get that far (EOPNOTSUPP).
-  Message message = new_link("cni-probe");
-  message.put_u16(IFLA_ADDRESS, 0);
-  put_kind(message, kind, [](Message&) {});
-  try {
-    socket.request(message, cat("probe for ", kind));
-  } catch (const Error& error) {
-    return error.sys_errno != EOPNOTSUPP;
-  }
-  (void)remove_link(socket, "cni-probe");
-  return true;
-}
-
 std::optional<Link> find_link(Socket& socket, std::string_view name) {
   check_link_name(name);
   Message message(RTM_GETLINK, 0);
@@ -200,55 +168,6 @@ std::optional<Link> find_link_if(Socket& socket,
   return found;
 }
 
-bool ensure_bridge(Socket& socket, const BridgeSpec& spec) {
-  Message message = new_link(spec.name);
-  if (spec.mtu != 0) message.put_u32(IFLA_MTU, spec.mtu);
-  if (!spec.mac.empty()) message.put_mac(IFLA_ADDRESS, spec.mac);
-  put_kind(message, "bridge", [&](Message& data) {
-    if (spec.vlan_filtering) data.put_u8(IFLA_BR_VLAN_FILTERING, 1);
-  });
-  try {
-    create_link(socket, message, cat("add bridge ", spec.name), "bridge", "CONFIG_BRIDGE");
-    return true;
-  } catch (const Error& error) {
-    if (error.sys_errno == EEXIST) return false;
-    throw;
-  }
-}
-
-void add_veth(Socket& socket, const VethSpec& spec) {
-  check_link_name(spec.peer_name);
-  Message message = new_link(spec.name);
-  if (spec.mtu != 0) message.put_u32(IFLA_MTU, spec.mtu);
-  if (!spec.mac.empty()) message.put_mac(IFLA_ADDRESS, spec.mac);
-  put_kind(message, "veth", [&](Message& data) {
-    data.nest(VETH_INFO_PEER, [&](Message& peer) {
-      peer.header(ifinfomsg{}).put_string(IFLA_IFNAME, spec.peer_name);
-      if (spec.mtu != 0) peer.put_u32(IFLA_MTU, spec.mtu);
-      if (spec.peer_netns_fd >= 0) {
-        peer.put_u32(IFLA_NET_NS_FD, static_cast<std::uint32_t>(spec.peer_netns_fd));
-      }
-    });
-  });
-  create_link(socket, message, cat("add veth pair ", spec.name, " and ", spec.peer_name), "veth",
-              "CONFIG_VETH");
-}
-
-void add_macvlan(Socket& socket, const MacvlanSpec& spec) {
-  Message message = new_link(spec.name);
-  message.put_u32(IFLA_LINK, static_cast<std::uint32_t>(spec.parent));
-  if (spec.mtu != 0) message.put_u32(IFLA_MTU, spec.mtu);
-  if (!spec.mac.empty()) message.put_mac(IFLA_ADDRESS, spec.mac);
-  if (spec.netns_fd >= 0) {
-    message.put_u32(IFLA_NET_NS_FD, static_cast<std::uint32_t>(spec.netns_fd));
-  }
-  put_kind(message, "macvlan", [&](Message& data) {
-    data.put_u32(IFLA_MACVLAN_MODE, static_cast<std::uint32_t>(spec.mode));
-    if (spec.bc_queue_len != 0) data.put_u32(IFLA_MACVLAN_BC_QUEUE_LEN, spec.bc_queue_len);
-  });
-  create_link(socket, message, cat("add macvlan ", spec.name), "macvlan", "CONFIG_MACVLAN");
-}
-
 void change_link(Socket& socket, LinkIndex index, const LinkChange& change,
                  std::string_view operation) {
   ifinfomsg header = header_for(index);
@@ -262,6 +181,9 @@ void change_link(Socket& socket, LinkIndex index, const LinkChange& change,
 
   Message message(RTM_SETLINK, 0);
   message.header(header);
+  if (change.netns_fd >= 0) {
+    message.put_u32(IFLA_NET_NS_FD, static_cast<std::uint32_t>(change.netns_fd));
+  }
   if (change.master) message.put_u32(IFLA_MASTER, static_cast<std::uint32_t>(*change.master));
   if (change.mac) message.put_mac(IFLA_ADDRESS, *change.mac);
   if (change.mtu) message.put_u32(IFLA_MTU, *change.mtu);

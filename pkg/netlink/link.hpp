@@ -26,24 +26,30 @@ enum class OperState : std::uint8_t {
 };
 std::string_view to_string(OperState state);
 
+// MACVLAN_MODE_... and IPVLAN_MODE_... of linux/if_link.h.
 enum class MacvlanMode : std::uint32_t { kPrivate = 1, kVepa = 2, kBridge = 4, kPassthru = 8 };
+enum class IpvlanMode : std::uint16_t { kL2 = 0, kL3 = 1, kL3s = 2 };
 
 struct Link {
   LinkIndex index = LinkIndex::kNone;
   std::string name;
   std::string alias;
   Mac mac;
+  Mac permanent_mac;       // of a device that has one, from Linux 5.6 on
+  std::string bus_device;  // "0000:00:1f.6" for a PCI device, from Linux 5.14 on
   std::uint32_t mtu = 0;
   unsigned flags = 0;  // IFF_...
   OperState state = OperState::kUnknown;
   LinkIndex master = LinkIndex::kNone;
   LinkIndex parent = LinkIndex::kNone;  // IFLA_LINK: a veth's peer, a macvlan's master
-  bool parent_elsewhere = false;        // the parent is in another namespace
+  std::optional<int> parent_netns_id;   // if the parent is in another namespace; -1: without an id
   std::uint32_t promiscuity = 0;
   std::string kind;  // "veth", "bridge" ...; empty for a physical device
   std::optional<MacvlanMode> macvlan_mode;
-  std::optional<bool> isolated;  // of a bridge port
-  std::optional<bool> hairpin;   // of a bridge port
+  std::optional<IpvlanMode> ipvlan_mode;
+  std::optional<std::uint16_t> vlan_id;  // of a vlan: IEEE 802.1Q
+  std::optional<bool> isolated;          // of a bridge port
+  std::optional<bool> hairpin;           // of a bridge port
 
   bool is_up() const;
 };
@@ -59,10 +65,6 @@ inline constexpr std::uint32_t kMaxMtu = 65535;  // ETH_MAX_MTU
 // (not set) passes.
 void check_mtu(std::uint32_t mtu, std::string_view key);
 
-// Whether the kernel has a link type ("veth", "bridge", "macvlan"), loading its module if need be.
-// Creates nothing.
-bool kernel_has_link_kind(Socket& socket, std::string_view kind);
-
 // Absent if there is no such link. One request, no dump.
 std::optional<Link> find_link(Socket& socket, std::string_view name);
 std::optional<Link> find_link(Socket& socket, LinkIndex index);
@@ -75,37 +77,6 @@ Link get_link(Socket& socket, LinkIndex index);
 // diagnoses only.
 std::optional<Link> find_link_if(Socket& socket, const std::function<bool(const Link&)>& condition);
 
-struct BridgeSpec {
-  std::string name;
-  std::uint32_t mtu = 0;  // 0: the kernel's default
-  Mac mac;                // fixed, so that it never follows the ports
-  bool vlan_filtering = false;
-};
-// Creates a bridge that is down. Returns false, and changes nothing, if a link of that name exists.
-bool ensure_bridge(Socket& socket, const BridgeSpec& spec);
-
-struct VethSpec {
-  std::string name;
-  Mac mac;                // empty: the kernel chooses
-  std::uint32_t mtu = 0;  // of both ends; 0: the kernel's default
-  std::string peer_name;
-  int peer_netns_fd = -1;  // namespace in which the peer is born; -1: this one
-};
-// Creates a pair, this end in the socket's namespace. Throws with EEXIST if one of the names is
-// taken.
-void add_veth(Socket& socket, const VethSpec& spec);
-
-struct MacvlanSpec {
-  std::string name;
-  LinkIndex parent = LinkIndex::kNone;  // in the socket's namespace
-  MacvlanMode mode = MacvlanMode::kBridge;
-  std::uint32_t mtu = 0;           // 0: the parent's
-  Mac mac;                         // empty: the kernel chooses
-  std::uint32_t bc_queue_len = 0;  // 0: not set
-  int netns_fd = -1;               // namespace in which it is born; -1: the socket's
-};
-void add_macvlan(Socket& socket, const MacvlanSpec& spec);
-
 // Several changes of one link in one message, applied together in the kernel's order. Unset ones
 // are left alone.
 struct LinkChange {
@@ -116,6 +87,9 @@ struct LinkChange {
   std::optional<std::string> alias;
   std::optional<std::string> name;
   std::optional<bool> promiscuous;
+  // Moves the link, which goes down, to another namespace. It keeps its name there unless that is
+  // taken or `name` is set; everything else is changed after the move.
+  int netns_fd = -1;
 };
 void change_link(Socket& socket, LinkIndex index, const LinkChange& change,
                  std::string_view operation);

@@ -2,6 +2,7 @@
 
 #include "pkg/netlink/addr.hpp"
 #include "pkg/netlink/link.hpp"
+#include "pkg/netlink/new_link.hpp"
 #include "pkg/netlink/route.hpp"
 
 namespace bench {

@@ -13,6 +13,7 @@
 #include "pkg/netlink/container_veth.hpp"
 #include "pkg/netlink/link.hpp"
 #include "pkg/netlink/neigh.hpp"
+#include "pkg/netlink/new_link.hpp"
 #include "pkg/ns/netns.hpp"
 #include "pkg/os/sysctl.hpp"
 #include "pkg/types/error.hpp"
@@ -249,10 +250,7 @@ void check(const skel::Request& request) {
 void status(const skel::Request& request) {
   const Config config = parse(request);
   netlink::Socket host = netlink::Socket::open();
-  for (const std::string_view kind : {"bridge", "veth"}) {
-    if (netlink::kernel_has_link_kind(host, kind)) continue;
-    throw Error(Code::kPluginNotAvailable, cat("the kernel has no ", kind, " support"));
-  }
+  attachment::require_link_kinds(host, {"bridge", "veth"});
   const auto link = netlink::find_link(host, config.bridge);
   if (link && link->kind != "bridge") {
     throw Error(Code::kPluginNotAvailable,

@@ -14,11 +14,11 @@ namespace cni::macvlan {
 
 struct Config {
   std::string master;  // empty: the link of the default route
-  netlink::MacvlanMode mode = netlink::MacvlanMode::kBridge;
-  std::uint32_t mtu = 0;  // 0: the master's
-  Mac mac;                // empty: the kernel chooses
-  Mac runtime_mac;        // runtimeConfig.mac, which is also in mac
   bool link_in_container = false;
+  netlink::MacvlanMode mode = netlink::MacvlanMode::kBridge;
+  std::uint32_t mtu = 0;           // 0: the master's
+  Mac mac;                         // empty: the kernel chooses
+  Mac runtime_mac;                 // runtimeConfig.mac, which is also in mac
   std::uint32_t bc_queue_len = 0;  // 0: the kernel's default
 };
 

@@ -174,9 +174,7 @@ void status(const skel::Request& request) {
   const Config config = parse(request);
   delegate::check_type(request.config.ipam_type);
   netlink::Socket host = netlink::Socket::open();
-  if (!netlink::kernel_has_link_kind(host, "veth")) {
-    throw Error(Code::kPluginNotAvailable, "the kernel has no veth support");
-  }
+  attachment::require_link_kinds(host, {"veth"});
   if (config.ip_masq) {
     attachment::probe_masquerade(request, config.ip_masq_backend);
   }

@@ -5,6 +5,7 @@
 
 #include "pkg/netlink/container_veth.hpp"
 #include "pkg/netlink/neigh.hpp"
+#include "pkg/netlink/new_link.hpp"
 #include "pkg/types/error.hpp"
 #include "test/support/catch.hpp"
 #include "test/support/ip_json.hpp"
@@ -62,7 +63,7 @@ TEST_CASE("a veth pair is born in two namespaces", "[netns]") {
   Socket host = Socket::open();
   const Link inner = get_link(container, "eth0");
   CHECK(inner.parent == get_link(host, "veth0").index);
-  CHECK(inner.parent_elsewhere);
+  CHECK(inner.parent_netns_id);
   CHECK(inner.kind == "veth");
 }
 

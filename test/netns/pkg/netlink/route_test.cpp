@@ -4,6 +4,7 @@
 #include <cerrno>
 
 #include "pkg/netlink/addr.hpp"
+#include "pkg/netlink/new_link.hpp"
 #include "pkg/netlink/rule.hpp"
 #include "pkg/types/error.hpp"
 #include "test/support/catch.hpp"

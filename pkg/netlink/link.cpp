@@ -29,6 +29,13 @@ void read_link_info(const Attributes& info, Link& link) {
     const Attributes data = info.nested(IFLA_INFO_DATA, IFLA_MACVLAN_MAX);
     link.macvlan_mode = static_cast<MacvlanMode>(data.u32(IFLA_MACVLAN_MODE));
   }
+  if (link.kind == "bridge") {
+    const Attributes data = info.nested(IFLA_INFO_DATA, IFLA_BR_MAX);
+    if (data.has(IFLA_BR_VLAN_FILTERING)) {
+      link.vlan_filtering = data.u8(IFLA_BR_VLAN_FILTERING) != 0;
+    }
+    link.default_pvid = data.u16(IFLA_BR_VLAN_DEFAULT_PVID);
+  }
   if (info.text(IFLA_INFO_SLAVE_KIND) == "bridge") {
     const Attributes port = info.nested(IFLA_INFO_SLAVE_DATA, IFLA_BRPORT_MAX);
     link.hairpin = port.u8(IFLA_BRPORT_MODE) != 0;

@@ -42,8 +42,10 @@ struct Link {
   std::uint32_t promiscuity = 0;
   std::string kind;  // "veth", "bridge" ...; empty for a physical device
   std::optional<MacvlanMode> macvlan_mode;
-  std::optional<bool> isolated;  // of a bridge port
-  std::optional<bool> hairpin;   // of a bridge port
+  std::optional<bool> isolated;        // of a bridge port
+  std::optional<bool> hairpin;         // of a bridge port
+  std::optional<bool> vlan_filtering;  // of a bridge; absent if the kernel cannot
+  std::uint16_t default_pvid = 0;      // of a bridge: the VLAN that new ports get; 0: none
 
   bool is_up() const;
 };

@@ -334,7 +334,9 @@ std::optional<OperState> wait_until_up(Socket& socket, LinkIndex index,
   const auto settled = [&] {
     const auto link = find_link(socket, index);
     last = link ? std::optional(link->state) : std::nullopt;
-    return !link || link->state == OperState::kUp || link->state == OperState::kUnknown;
+    if (!link || link->state == OperState::kUp) return true;
+    // A veth has a carrier; its state is unknown only until the kernel has first looked at it.
+    return link->state == OperState::kUnknown && link->kind != "veth";
   };
   if (settled()) return last;
 

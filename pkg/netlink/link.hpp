@@ -135,7 +135,8 @@ void set_bridge_port_flags(Socket& socket, LinkIndex index, const BridgePortFlag
 bool remove_link(Socket& socket, LinkIndex index);
 bool remove_link(Socket& socket, std::string_view name);
 
-// Waits until the link is operationally up (kUnknown counts: drivers without carrier report it).
+// Waits until the link is operationally up (kUnknown counts, but not for a veth: drivers without
+// carrier report it).
 // Uses notifications on a socket of its own; `socket` is used to look. Returns the last state seen;
 // absent if the link is gone.
 std::optional<OperState> wait_until_up(Socket& socket, LinkIndex index,

@@ -31,7 +31,8 @@ void read_link_info(const Attributes& info, Link& link) {
   }
   if (link.kind == "bridge") {
     const Attributes data = info.nested(IFLA_INFO_DATA, IFLA_BR_MAX);
-    if (data.has(IFLA_BR_VLAN_FILTERING)) {
+    // Kernels that cannot filter VLANs say that it is off; only the others know a protocol.
+    if (data.has(IFLA_BR_VLAN_PROTOCOL)) {
       link.vlan_filtering = data.u8(IFLA_BR_VLAN_FILTERING) != 0;
     }
     link.default_pvid = data.u16(IFLA_BR_VLAN_DEFAULT_PVID);

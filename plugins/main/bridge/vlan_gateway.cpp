@@ -176,9 +176,13 @@ std::vector<std::uint16_t> lonely_vlans(const std::vector<netlink::BridgePort>& 
   return out;
 }
 
-// Whether there is a link of the gateway's name: what most DELs of VLANs without one ask.
+// Whether it is worth while to list the bridge's ports: a trunk says nothing of gateways, but
+// without a trunk there has to be a link of the gateway's name.
 bool may_have_gateway(netlink::Socket& host, const VlanUse& use) {
-  if (!use.trunk.empty()) return true;
+  if (!use.trunk.empty()) {
+    const auto bridge = netlink::find_link(host, use.bridge);
+    if (bridge && bridge->vlan_filtering) return true;
+  }
   return std::any_of(use.access.begin(), use.access.end(), [&](std::uint16_t vlan) {
     return netlink::find_link(host, gateway_name(use.bridge, vlan)).has_value();
   });

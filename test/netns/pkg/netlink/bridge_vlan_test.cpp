@@ -26,22 +26,6 @@ void make_bridge(const std::string& name, const std::vector<std::string>& ports)
   }
 }
 
-// As `bridge` shows them: "1 PVID Egress Untagged; 5-9".
-std::string shown(const std::string& port) {
-  std::string out;
-  for (const json& link : bridge({"-j", "-compressvlans", "vlan", "show", "dev", port})) {
-    for (const json& vlan : link.at("vlans")) {
-      if (!out.empty()) out += "; ";
-      out += std::to_string(vlan.at("vlan").get<int>());
-      if (vlan.contains("vlanEnd")) out += "-" + std::to_string(vlan.at("vlanEnd").get<int>());
-      for (const json& flag : vlan.value("flags", json::array())) {
-        out += " " + flag.get<std::string>();
-      }
-    }
-  }
-  return out;
-}
-
 }  // namespace
 
 TEST_CASE("merged VLANs are in order and joined where they are carried alike") {
@@ -88,20 +72,20 @@ TEST_CASE("VLANs of a port are added and listed and removed", "[netns]") {
   CHECK(list_port_vlans(socket, port) == std::vector{access(1)});
 
   remove_port_vlans(socket, port);
-  CHECK(shown("port0").empty());
+  CHECK(vlans_shown("port0").empty());
   CHECK(list_port_vlans(socket, port).empty());
   remove_port_vlans(socket, port);
 
   const std::vector<VlanRange> wanted = {access(2), tagged(10, 10), tagged(100, 4094)};
   add_port_vlans(socket, port, wanted);
-  CHECK(shown("port0") == "2 PVID Egress Untagged; 10; 100-4094");
+  CHECK(vlans_shown("port0") == "2 PVID Egress Untagged; 10; 100-4094");
   CHECK(list_port_vlans(socket, port) == wanted);
   add_port_vlans(socket, port, std::vector{access(10)});
-  CHECK(shown("port0") == "2 Egress Untagged; 10 PVID Egress Untagged; 100-4094");
+  CHECK(vlans_shown("port0") == "2 Egress Untagged; 10 PVID Egress Untagged; 100-4094");
 
   remove_port_vlans(socket, port);
-  CHECK(shown("port0").empty());
-  CHECK(shown("port1") == "1 PVID Egress Untagged");
+  CHECK(vlans_shown("port0").empty());
+  CHECK(vlans_shown("port1") == "1 PVID Egress Untagged");
 }
 
 TEST_CASE("every second VLAN of a port fits one message", "[netns]") {

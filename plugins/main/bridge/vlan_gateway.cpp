@@ -136,6 +136,11 @@ void connect_gateway(netlink::Socket& host, const Link& bridge, const Config& co
     os::try_write_sysctl({"net", "ipv6", "conf", end->name, "accept_dad"}, "0");
   }
   if (gateway.port.master != bridge.index || !gateway.port.is_up()) {
+    // A bridge that somebody else made takes the lowest address of its ports unless it is set; the
+    // result already names the one that it has now.
+    netlink::LinkChange pin;
+    pin.mac = bridge.mac;
+    netlink::change_link(host, bridge.index, pin, cat("pin the MAC address of ", bridge.name));
     netlink::LinkChange change;
     change.up = true;
     change.master = bridge.index;

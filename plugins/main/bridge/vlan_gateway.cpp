@@ -223,14 +223,15 @@ void add(const std::vector<VlanRange>& vlans, VlanUse& use) {
 void add_reported(const Result& result, VlanUse& use) {
   if (result.interfaces.size() > 1) use.host_veth = result.interfaces[1].name;
   if (result.interfaces.size() < 4) return;
+  const std::string& bridge = result.interfaces[0].name;
   const std::string& name = result.interfaces[3].name;
-  const std::size_t dot = name.rfind('.');
-  if (dot == std::string::npos) return;
+  // Chained plugins report interfaces too.
+  if (!result.interfaces[3].sandbox.empty() || !name.starts_with(bridge + ".")) return;
   std::uint16_t vlan = 0;
   const char* end = name.data() + name.size();
-  const auto [rest, error] = std::from_chars(name.data() + dot + 1, end, vlan);
+  const auto [rest, error] = std::from_chars(name.data() + bridge.size() + 1, end, vlan);
   if (error != std::errc() || rest != end) return;
-  use.bridge = name.substr(0, dot);
+  use.bridge = bridge;
   use.access.push_back(vlan);
 }
 

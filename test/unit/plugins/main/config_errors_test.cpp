@@ -106,22 +106,18 @@ TEST_CASE("bridge refuses wrong elements of vlanTrunk") {
   const std::string start = "failed to load netconf: ";
   const std::string both = start + "minID and maxID should be configured simultaneously, ";
   std::vector<BadConfig> cases = {
-      {trunk({{"minID", 20}, {"maxID", 10}}),
-       7,
+      {trunk({{"minID", 20}, {"maxID", 10}}), 7,
        start + "minID is greater than maxID in trunk parameter (vlanTrunk[1]: 20 and 10)"},
       {trunk({{"maxID", 10}}), 7, both + "minID is missing (vlanTrunk[1])"},
       {trunk({{"minID", 10}}), 7, both + "maxID is missing (vlanTrunk[1])"},
-      {trunk({{"id", "5"}}),
-       6,
+      {trunk({{"id", "5"}}), 6,
        wrong("vlanTrunk[1].id", "an integer from -2147483648 to 2147483647", "the string \"5\"")},
       {trunk(7), 6, wrong("vlanTrunk[1]", "an object", "the number 7")}};
   for (const int id : {0, 4095, -5}) {
     const std::string more = ": " + std::to_string(id) + ", must be from 1 to 4094)";
-    cases.push_back({trunk({{"minID", id}, {"maxID", 10}}),
-                     7,
+    cases.push_back({trunk({{"minID", id}, {"maxID", 10}}), 7,
                      start + "incorrect trunk minID parameter (vlanTrunk[1].minID" + more});
-    cases.push_back({trunk({{"minID", 10}, {"maxID", id}}),
-                     7,
+    cases.push_back({trunk({{"minID", 10}, {"maxID", id}}), 7,
                      start + "incorrect trunk maxID parameter (vlanTrunk[1].maxID" + more});
     cases.push_back(
         {trunk({{"id", id}}), 7, start + "incorrect trunk id parameter (vlanTrunk[1].id" + more});

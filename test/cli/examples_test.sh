@@ -110,7 +110,6 @@ vlan() {
     jq -r '[.[].vlans[] | "\(.vlan)\(if .vlanEnd then "-\(.vlanEnd)" else "" end) \(.flags // [] | join(" "))" | rtrimstr(" ")] | join(",")')"
   expect_equal "gateway" 10.27.0.1 "$(ip -j -4 address show dev cni3.100 | jq -r '.[].addr_info[].local')"
   ping_from_container 10.27.0.1
-  ping_from_container 192.0.2.1
 }
 example bridge/vlan.conflist vlan
 

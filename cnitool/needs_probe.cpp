@@ -10,6 +10,7 @@
 
 #include "cnitool/needs.hpp"
 #include "pkg/netfilter/masquerade.hpp"
+#include "pkg/netlink/bridge_vlan.hpp"
 #include "pkg/netlink/new_link.hpp"
 #include "pkg/os/fd.hpp"
 #include "pkg/os/file.hpp"
@@ -19,6 +20,8 @@ namespace cni::cnitool {
 namespace {
 
 using nlohmann::json;
+
+constexpr std::string_view kNotAskable = "cannot be asked for without CAP_NET_ADMIN";
 
 bool has_capability(unsigned number) {
   __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
@@ -44,10 +47,18 @@ std::string complaint(Fn&& fn) {
 }
 
 std::string missing_link_type(std::string_view kind) {
-  if (!has_capability(CAP_NET_ADMIN)) return "cannot be asked for without CAP_NET_ADMIN";
+  if (!has_capability(CAP_NET_ADMIN)) return std::string(kNotAskable);
   return complaint([&] {
     netlink::Socket socket = netlink::Socket::open();
     netlink::require_link_kind(socket, kind);
+  });
+}
+
+std::string missing_bridge_vlans() {
+  if (!has_capability(CAP_NET_ADMIN)) return std::string(kNotAskable);
+  return complaint([] {
+    netlink::Socket socket = netlink::Socket::open();
+    if (!netlink::kernel_has_bridge_vlans(socket)) throw netlink::no_bridge_vlans();
   });
 }
 
@@ -94,7 +105,7 @@ std::string missing_here(const Need& need, const json& config, std::string_view 
     case Needed::kLinkType:
       return missing_link_type(need.argument);
     case Needed::kBridgeVlans:
-      return {};
+      return missing_bridge_vlans();
     case Needed::kTunDevice:
       return missing_tun_device();
     case Needed::kNftables:

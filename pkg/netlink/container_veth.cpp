@@ -87,13 +87,17 @@ void attach_host_veth(Socket& host, const Link& host_veth, const VethOwner& owne
   change_link(host, host_veth.index, change, cat("attach ", host_veth.name));
 }
 
-bool remove_host_veth(Socket& host, const VethOwner& owner) {
+std::optional<Link> find_host_veth(Socket& host, const VethOwner& owner) {
   for (unsigned attempt = 0; attempt < kMaxAttempts; ++attempt) {
-    const auto link = find_link(host, host_veth_name(owner, attempt));
-    if (!link) return false;
-    if (belongs_to(*link, owner)) return remove_link(host, link->index);
+    auto link = find_link(host, host_veth_name(owner, attempt));
+    if (!link || belongs_to(*link, owner)) return link;
   }
-  return false;
+  return std::nullopt;
+}
+
+bool remove_host_veth(Socket& host, const VethOwner& owner) {
+  const auto link = find_host_veth(host, owner);
+  return link && remove_link(host, link->index);
 }
 
 void remove_stale_host_veths(Socket& host, std::string_view network,

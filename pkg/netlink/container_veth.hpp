@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -55,6 +56,9 @@ ContainerVeth add_container_veth(Socket& host, const ns::Netns& host_netns, Sock
 // is given. Router advertisements from the container are refused before (CVE-2020-10749).
 void attach_host_veth(Socket& host, const Link& host_veth, const VethOwner& owner,
                       LinkIndex master = LinkIndex::kNone);
+
+// The host end, if there is one that is the owner's.
+std::optional<Link> find_host_veth(Socket& host, const VethOwner& owner);
 
 // Removes the host end, and with it the pair, if there is one that is the owner's. False if not.
 bool remove_host_veth(Socket& host, const VethOwner& owner);

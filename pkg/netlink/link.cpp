@@ -33,6 +33,14 @@ void read_link_info(const Attributes& info, Link& link) {
   } else if (link.kind == "vlan") {
     link.vlan_id = info.nested(IFLA_INFO_DATA, IFLA_VLAN_MAX).u16(IFLA_VLAN_ID);
   }
+  if (link.kind == "bridge") {
+    const Attributes data = info.nested(IFLA_INFO_DATA, IFLA_BR_MAX);
+    // Kernels that cannot filter VLANs say that it is off; only the others know a protocol.
+    if (data.has(IFLA_BR_VLAN_PROTOCOL)) {
+      link.vlan_filtering = data.u8(IFLA_BR_VLAN_FILTERING) != 0;
+    }
+    link.default_pvid = data.u16(IFLA_BR_VLAN_DEFAULT_PVID);
+  }
   if (info.text(IFLA_INFO_SLAVE_KIND) == "bridge") {
     const Attributes port = info.nested(IFLA_INFO_SLAVE_DATA, IFLA_BRPORT_MAX);
     link.hairpin = port.u8(IFLA_BRPORT_MODE) != 0;
@@ -249,7 +257,9 @@ std::optional<OperState> wait_until_up(Socket& socket, LinkIndex index,
   const auto settled = [&] {
     const auto link = find_link(socket, index);
     last = link ? std::optional(link->state) : std::nullopt;
-    return !link || link->state == OperState::kUp || link->state == OperState::kUnknown;
+    if (!link || link->state == OperState::kUp) return true;
+    // A veth has a carrier; its state is unknown only until the kernel has first looked at it.
+    return link->state == OperState::kUnknown && link->kind != "veth";
   };
   if (settled()) return last;
 

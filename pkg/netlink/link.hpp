@@ -50,6 +50,8 @@ struct Link {
   std::optional<std::uint16_t> vlan_id;  // of a vlan: IEEE 802.1Q
   std::optional<bool> isolated;          // of a bridge port
   std::optional<bool> hairpin;           // of a bridge port
+  std::optional<bool> vlan_filtering;    // of a bridge; absent if the kernel cannot
+  std::uint16_t default_pvid = 0;        // of a bridge: the VLAN that new ports get; 0: none
 
   bool is_up() const;
 };
@@ -107,7 +109,8 @@ void set_bridge_port_flags(Socket& socket, LinkIndex index, const BridgePortFlag
 bool remove_link(Socket& socket, LinkIndex index);
 bool remove_link(Socket& socket, std::string_view name);
 
-// Waits until the link is operationally up (kUnknown counts: drivers without carrier report it).
+// Waits until the link is operationally up (kUnknown counts, but not for a veth: drivers without
+// carrier report it).
 // Uses notifications on a socket of its own; `socket` is used to look. Returns the last state seen;
 // absent if the link is gone.
 std::optional<OperState> wait_until_up(Socket& socket, LinkIndex index,

@@ -133,6 +133,9 @@ TEST_CASE("DEL clears what a killed bridge with iptables left", "[cli][netns]") 
 TEST_CASE("DEL clears what a killed bridge with spoof check left", "[cli][netns]") {
   check_killed("bridge-spoof-check");
 }
+TEST_CASE("DEL clears what a killed bridge with a VLAN left", "[cli][netns]") {
+  check_killed("bridge-vlan");
+}
 TEST_CASE("DEL clears what a killed ptp left", "[cli][netns]") {
   check_killed("ptp-masquerade-nftables");
 }
@@ -169,6 +172,9 @@ TEST_CASE("bridge with iptables leaves nothing when a system call fails", "[cli]
 }
 TEST_CASE("bridge with spoof check leaves nothing when a system call fails", "[cli][netns]") {
   check_failing("bridge-spoof-check", EIO);
+}
+TEST_CASE("bridge with a VLAN leaves nothing when a system call fails", "[cli][netns]") {
+  check_failing("bridge-vlan", ENOMEM);
 }
 TEST_CASE("ptp leaves nothing when a system call fails for want of memory", "[cli][netns]") {
   check_failing("ptp-masquerade-nftables", ENOMEM);

@@ -1,4 +1,6 @@
 // A thousand containers come to a cold host at once, and go at once.
+#include <unistd.h>
+
 #include <atomic>
 #include <mutex>
 #include <set>
@@ -19,6 +21,7 @@ constexpr int kContainers = 200;  // each execution takes many times as long
 #else
 constexpr int kContainers = 1000;  // a bridge has room for 1023 ports
 #endif
+constexpr int kVlanContainers = 100;
 constexpr int kWorkers = 64;
 
 std::string name_of(int index) { return "c" + std::to_string(index); }
@@ -39,18 +42,23 @@ struct Outcome {
   }
 };
 
-// Runs a verb for every container, kWorkers at a time.
-void run_all(const Scenario& what, const char* command, Outcome& outcome) {
+// Calls fn(index) for every container, kWorkers at a time.
+template <class Fn>
+void for_all(int containers, Fn&& fn) {
   std::atomic<int> next = 0;
   std::vector<std::thread> workers;
   for (int i = 0; i < kWorkers; ++i) {
     workers.emplace_back([&] {
-      for (int index = next++; index < kContainers; index = next++) {
-        outcome.note(call(what.plugin, call_of(what, command, name_of(index))));
-      }
+      for (int index = next++; index < containers; index = next++) fn(index);
     });
   }
   for (std::thread& worker : workers) worker.join();
+}
+
+void run_all(const Scenario& what, const char* command, Outcome& outcome) {
+  for_all(kContainers, [&](int index) {
+    outcome.note(call(what.plugin, call_of(what, command, name_of(index))));
+  });
 }
 
 void check_no_failures(const Outcome& outcome) {
@@ -99,6 +107,35 @@ TEST_CASE("a thousand containers on a bridge with nftables", "[cli][netns]") {
 
 TEST_CASE("a thousand containers on a bridge with iptables", "[cli][netns]") {
   check_thousand("bridge-masquerade-iptables", 1);
+}
+
+// They come and go all the time, so that the VLAN's last port goes again and again while others
+// come.
+TEST_CASE("the gateway of a VLAN is there while any container of the VLAN is", "[cli][netns]") {
+  const Scenario& what = scenario("bridge-vlan");
+  require_for(what);
+  Namespaces namespaces;
+  const Snapshot before = without_shared(take({}));
+  for (int i = 0; i < kVlanContainers; ++i) (void)namespaces.container(name_of(i));
+  Outcome outcome;
+  std::atomic<int> without_gateway = 0;
+  const auto has_gateway = [] { return ::access("/sys/class/net/cni0.100", F_OK) == 0; };
+  for_all(kVlanContainers, [&](int index) {
+    for (const char* command : {"ADD", "DEL", "ADD", "DEL"}) {
+      const PluginRun run = call(what.plugin, call_of(what, command, name_of(index)));
+      outcome.note(run);
+      if (*command == 'A' && run.ok() && !has_gateway()) ++without_gateway;
+    }
+  });
+  check_no_failures(outcome);
+  CHECK(outcome.addresses.size() == 2 * kVlanContainers);
+  CHECK(without_gateway == 0);
+  CHECK_FALSE(has_gateway());
+  CHECK(diff(before, without_shared(take({}))) == "");
+
+  // A gateway without an address would be none.
+  REQUIRE(call(what.plugin, call_of(what, "ADD", name_of(0))).ok());
+  CHECK(addresses_on("", "cni0.100") == std::vector<std::string>{"10.88.0.1/16"});
 }
 
 TEST_CASE("a thousand reservations at once", "[cli]") { check_thousand("host-local", 2); }

@@ -121,6 +121,14 @@ TEST_CASE("bridge with nftables is swapped with the reference", "[cli][netns][nf
 TEST_CASE("bridge with spoof check is swapped with the reference", "[cli][netns][nft]") {
   check_scenario("bridge-spoof-check", {"nft element of nat"});
 }
+TEST_CASE("bridge with a VLAN is swapped with the reference", "[cli][netns]") {
+  // The reference leaves the gateway interface of its own containers too. The other name is that of
+  // its end at the bridge, which our DEL would have removed with it.
+  check_scenario("bridge-vlan", {"cni0.100", "vethd3cb5d31"});
+}
+TEST_CASE("bridge with a trunk is swapped with the reference", "[cli][netns]") {
+  check_scenario("bridge-vlan-trunk");
+}
 TEST_CASE("ptp is swapped with the reference", "[cli][netns]") { check_scenario("ptp"); }
 TEST_CASE("ptp with iptables is swapped with the reference", "[cli][netns]") {
   check_scenario("ptp-masquerade-iptables");

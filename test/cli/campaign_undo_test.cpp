@@ -80,6 +80,12 @@ TEST_CASE("bridge with iptables is undone from every step", "[netns]") {
 TEST_CASE("bridge with spoof check is undone from every step", "[netns][nft]") {
   check_undo("bridge-spoof-check", 3);
 }
+TEST_CASE("bridge with a VLAN is undone from every step", "[netns]") {
+  check_undo("bridge-vlan", 3);
+}
+TEST_CASE("bridge with a trunk is undone from every step", "[netns]") {
+  check_undo("bridge-vlan-trunk", 3);
+}
 TEST_CASE("ptp is undone from every step", "[netns]") { check_undo("ptp", 2); }
 TEST_CASE("ptp with nftables is undone from every step", "[netns][nft]") {
   check_undo("ptp-masquerade-nftables", 3);

@@ -152,6 +152,12 @@ TEST_CASE("DEL of bridge with iptables tolerates what is missing", "[cli][netns]
 TEST_CASE("DEL of bridge with spoof check tolerates what is missing", "[cli][netns]") {
   check_matrix("bridge-spoof-check");
 }
+TEST_CASE("DEL of bridge with a VLAN tolerates what is missing", "[cli][netns]") {
+  check_matrix("bridge-vlan");
+}
+TEST_CASE("DEL of bridge with a trunk tolerates what is missing", "[cli][netns]") {
+  check_matrix("bridge-vlan-trunk");
+}
 TEST_CASE("DEL of ptp tolerates what is missing", "[cli][netns]") { check_matrix("ptp"); }
 TEST_CASE("DEL of ptp with nftables tolerates what is missing", "[cli][netns]") {
   check_matrix("ptp-masquerade-nftables");

@@ -17,13 +17,8 @@ std::string nat_rules() {
   return run_ok({"iptables-save", "-t", "nat"}) + run_ok({"nft", "list", "ruleset"});
 }
 
-}  // namespace
-
-TEST_CASE("GC removes what the reference added for attachments that are gone", "[netns]") {
+void check_gc(const std::string& name) {
   const std::string folder = require_reference();
-  const std::string name = GENERATE("bridge-masquerade-iptables", "bridge-masquerade-nftables",
-                                    "ptp-masquerade-iptables", "bridge-spoof-check");
-  CAPTURE(name);
   const Scenario& what = scenario(name);
   require_for(what);
   Namespaces namespaces;
@@ -64,6 +59,19 @@ TEST_CASE("GC removes what the reference added for attachments that are gone", "
       call(what.plugin, call_of(what, "CHECK", "one", "1.1.0", results["one"]));
   INFO(checked.describe());
   CHECK(checked.ok());
+}
+
+}  // namespace
+
+TEST_CASE("GC removes what the reference added for attachments that are gone", "[netns]") {
+  const std::string name = GENERATE("bridge-masquerade-iptables", "bridge-masquerade-nftables",
+                                    "ptp-masquerade-iptables", "bridge-spoof-check");
+  CAPTURE(name);
+  check_gc(name);
+}
+
+TEST_CASE("GC leaves the VLAN of an attachment that the reference added", "[netns]") {
+  check_gc("bridge-vlan");
 }
 
 }  // namespace cni::test

@@ -1,6 +1,7 @@
 // CNI_NETNS: the host's own, gone, or something else than a namespace.
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <string>
 
 #include "test/support/ip_json.hpp"
@@ -102,6 +103,7 @@ TEST_CASE("ADD names CNI_NETNS in the result as it was given", "[cli][netns]") {
   for (const Scenario& what : scenarios()) {
     if (!uses_netns(what)) continue;
     if (what.name.find("iptables") != std::string::npos && !find_installed("iptables")) continue;
+    if (needs_bridge_vlans(what) && !has_bridge_vlans()) continue;
     INFO(what.name);
     Namespaces namespaces;
     prepare_host(what);
@@ -111,7 +113,10 @@ TEST_CASE("ADD names CNI_NETNS in the result as it was given", "[cli][netns]") {
     const PluginRun run = cni::test::call(what.plugin, call);
     INFO(run.describe());
     REQUIRE(run.ok());
-    CHECK(run.document.at("interfaces").back().at("sandbox") == "/run/../run/netns//one");
+    const json& interfaces = run.document.at("interfaces");
+    CHECK(std::any_of(interfaces.begin(), interfaces.end(), [](const json& interface) {
+      return interface.value("sandbox", "") == "/run/../run/netns//one";
+    }));
   }
 }
 

@@ -124,6 +124,20 @@ std::vector<std::string> addresses_on(const std::string& netns, const std::strin
   return out;
 }
 
+std::string vlans_shown(const std::string& link) {
+  std::string out;
+  for (const json& port : bridge({"-j", "-compressvlans", "vlan", "show", "dev", link})) {
+    for (const json& vlan : port.at("vlans")) {
+      out += cat(out.empty() ? "" : "; ", vlan.at("vlan").get<int>());
+      if (vlan.contains("vlanEnd")) out += cat("-", vlan.at("vlanEnd").get<int>());
+      for (const json& flag : vlan.value("flags", json::array())) {
+        out += cat(" ", flag.get<std::string>());
+      }
+    }
+  }
+  return out;
+}
+
 std::optional<std::string> sysctl(const std::string& netns, const std::string& path) {
   const auto read = [&]() -> std::optional<std::string> {
     std::ifstream file(cat("/proc/sys/", path));

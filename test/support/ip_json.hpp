@@ -42,6 +42,10 @@ std::optional<json> find_link_json(const std::string& netns, const std::string& 
 // IPv6 left out.
 std::vector<std::string> addresses_on(const std::string& netns, const std::string& link);
 
+// The VLANs of a bridge port or bridge as `bridge vlan show` has them: "1 PVID Egress Untagged;
+// 5-9".
+std::string vlans_shown(const std::string& link);
+
 // A value below /proc/sys in a namespace ("net/ipv4/ip_forward"), without its newline; absent if
 // there is none.
 std::optional<std::string> sysctl(const std::string& netns, const std::string& path);

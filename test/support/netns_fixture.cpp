@@ -181,6 +181,21 @@ void require_kind(std::string_view kind) {
   if (!there) skip(cat("the kernel has no link type ", kind, ": ", reason));
 }
 
+bool has_bridge_vlans() {
+  enter_private_mounts();
+  bool there = false;
+  in_fresh_netns([&] {
+    (void)ip({"link", "add", "probe0", "type", "bridge"});
+    there = run({"bridge", "vlan", "add", "dev", "probe0", "vid", "5", "self"}).ok();
+  });
+  return there;
+}
+
+void require_bridge_vlans() {
+  require_kind("bridge");
+  if (!has_bridge_vlans()) skip("no bridge VLAN filtering in this kernel");
+}
+
 std::string require_program(std::string_view name) {
   const auto path = find_installed(name);
   if (!path) skip(cat("the program ", name, " is not installed"));

@@ -51,6 +51,11 @@ void require_root_or_skip();
 // Skips the case if the kernel lacks a link type ("macvlan").
 void require_kind(std::string_view kind);
 
+// Whether bridges of this kernel can keep VLANs apart (CONFIG_BRIDGE_VLAN_FILTERING).
+bool has_bridge_vlans();
+// Skips the case if they cannot.
+void require_bridge_vlans();
+
 // Skips the case if a program is not installed; returns its path.
 std::string require_program(std::string_view name);
 

@@ -63,6 +63,9 @@ std::vector<Scenario> make_scenarios() {
       {"bridge-masquerade-nftables", "bridge", bridge_with(nftables)},
       {"bridge-masquerade-iptables", "bridge", bridge_with(iptables)},
       {"bridge-spoof-check", "bridge", bridge_with({{"macspoofchk", true}})},
+      {"bridge-vlan", "bridge", bridge_with({{"vlan", 100}})},
+      {"bridge-vlan-trunk", "bridge",
+       bridge_with({{"vlanTrunk", {{{"minID", 200}, {"maxID", 300}}, {{"id", 400}}}}})},
       {"ptp", "ptp", ptp_with(json::object())},
       {"ptp-masquerade-nftables", "ptp", ptp_with(nftables)},
       {"ptp-masquerade-iptables", "ptp", ptp_with(iptables)},
@@ -91,7 +94,12 @@ const Scenario& scenario(std::string_view name) {
   return *found;
 }
 
+bool needs_bridge_vlans(const Scenario& what) {
+  return what.plugin == "bridge" && mentions(what, "-vlan");
+}
+
 void require_for(const Scenario& what) {
+  if (needs_bridge_vlans(what)) require_bridge_vlans();
   if (what.plugin == "macvlan") require_kind("macvlan");
   if (what.plugin == "bridge") require_kind("bridge");
   if (mentions(what, "iptables")) (void)require_program("iptables");

@@ -23,6 +23,8 @@ const std::vector<Scenario>& scenarios();
 
 // Skips the case if the kernel or the machine lacks what the scenario needs.
 void require_for(const Scenario& what);
+// Whether it needs VLANs on a bridge, which the kernel may lack.
+bool needs_bridge_vlans(const Scenario& what);
 // Makes what the plugin's configuration names (macvlan's master) on a fresh host.
 void prepare_host(const Scenario& what);
 

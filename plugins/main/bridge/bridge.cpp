@@ -19,6 +19,8 @@
 #include "pkg/types/error.hpp"
 #include "plugins/main/bridge/config.hpp"
 #include "plugins/main/bridge/gateway.hpp"
+#include "plugins/main/bridge/vlan.hpp"
+#include "plugins/main/bridge/vlan_gateway.hpp"
 
 namespace cni::bridge {
 namespace {
@@ -32,8 +34,10 @@ constexpr std::chrono::milliseconds kPortDeadline{2550};
 void create_bridge(netlink::Socket& host, const Config& config) {
   // The MAC address is set so that it never follows the ports: containers remember it as their
   // gateway's.
-  const bool created = netlink::ensure_bridge(
-      host, {.name = config.bridge, .mtu = config.mtu, .mac = Mac::random()});
+  const bool created = netlink::ensure_bridge(host, {.name = config.bridge,
+                                                     .mtu = config.mtu,
+                                                     .mac = Mac::random(),
+                                                     .vlan_filtering = config.uses_vlans()});
   // Another ADD may have been faster, which is as good. A random address needs no detection of
   // duplicates, and while that ran the host would not solicit its containers for forwarded packets.
   if (created) os::try_write_sysctl({"net", "ipv6", "conf", config.bridge, "accept_dad"}, "0");
@@ -42,6 +46,7 @@ void create_bridge(netlink::Socket& host, const Config& config) {
 netlink::Link find_or_create_bridge(netlink::Socket& host, const Config& config) {
   auto found = netlink::find_link(host, config.bridge);
   if (!found) {
+    require_kernel_vlans(host, config);
     create_bridge(host, config);
     found = netlink::get_link(host, config.bridge);
   }
@@ -50,6 +55,7 @@ netlink::Link find_or_create_bridge(netlink::Socket& host, const Config& config)
                 cat("choose another name for bridge, or remove the ",
                     found->kind.empty() ? "device" : found->kind));
   }
+  require_vlan_filtering(*found, config);
   return *std::move(found);
 }
 
@@ -72,9 +78,12 @@ void attach_port(const skel::Request& request, const Config& config, netlink::So
   context(cat("failed to connect ", quote(host_veth.name), " to bridge ", bridge.name), [&] {
     netlink::attach_host_veth(host, host_veth, attachment::veth_owner(request), bridge.index);
     // A new port has both off.
-    if (!config.hairpin_mode && !config.port_isolation) return;
-    netlink::set_bridge_port_flags(
-        host, host_veth.index, {.hairpin = config.hairpin_mode, .isolated = config.port_isolation});
+    if (config.hairpin_mode || config.port_isolation) {
+      netlink::set_bridge_port_flags(
+          host, host_veth.index,
+          {.hairpin = config.hairpin_mode, .isolated = config.port_isolation});
+    }
+    set_port_vlans(host, host_veth, config);
   });
 }
 
@@ -113,7 +122,13 @@ void configure_layer3(const skel::Request& request, const Config& config, const 
   attachment::take_assigned(ipam.finish(), static_cast<int>(kContainerInterface), result);
   complete_gateways(config, result);
   delegate::configure_interface(netns, container, container_link, result, interface_setup(config));
-  if (config.is_gateway) ensure_gateways(host, bridge, config, result);
+  if (config.has_vlan_gateway()) {
+    const netlink::Link gateway = ensure_vlan_gateway(host, bridge, config);
+    ensure_gateways(host, gateway, config, result);
+    result.interfaces.push_back({.name = gateway.name, .mac = gateway.mac.to_string()});
+  } else if (config.is_gateway) {
+    ensure_gateways(host, bridge, config, result);
+  }
   if (config.ip_masq) {
     netfilter::add_masquerade(attachment::masquerade_spec(request, config.ip_masq_backend, &result),
                               undo);
@@ -138,6 +153,7 @@ Result add(const skel::Request& request, os::Undo& undo) {
   if (!request.config.ipam_type.empty()) ipam.emplace(request);
 
   netlink::Link bridge = ensure_bridge(host, config);
+  push_gateway_removal(config, undo);  // runs when the port is gone again
   const netlink::ContainerVeth veth =
       attachment::add_veth(request, config.mac, config.mtu, host, container, undo);
   if (ipam) ipam->begin(undo);
@@ -180,9 +196,12 @@ void del(const skel::Request& request) {
   // Closed last: what it waits for then is over by the time that the link is gone.
   netfilter::Connection connection;
   ErrorList errors;
+  VlanUse vlans;
+  errors.run([&] { vlans = vlan_use(request); });
   errors.run([&] { attachment::remove_masquerade(request, connection); });
   errors.run([&] { netfilter::remove_mac_spoof_check(reported_spoof_check(request), connection); });
   errors.run([&] { attachment::remove_veth(request); });
+  errors.run([&] { remove_unused_gateways(vlans); });
   errors.run([&] { delegate::ipam_del(request); });
   errors.throw_if_any();
 }
@@ -234,13 +253,18 @@ void check(const skel::Request& request) {
   check_bridge(bridge, config, result);
   const netlink::Link container_link = attachment::check_link(container, expected, "veth");
   const netlink::Link port = check_port(host, bridge, config, container_link);
+  check_port_vlans(host, bridge, port, config);
   if (config.mac_spoof_check) {
     netfilter::check_mac_spoof_check(spoof_check_of(request, port.name, container_link.mac));
   }
   if (request.config.ipam_type.empty()) return;
   delegate::check_addresses(container, container_link, result);
   delegate::check_routes(container, container_link, result);
-  if (config.is_gateway) check_gateways(host, bridge, result);
+  if (config.has_vlan_gateway()) {
+    check_gateways(host, check_vlan_gateway(host, bridge, config, result), result);
+  } else if (config.is_gateway) {
+    check_gateways(host, bridge, result);
+  }
   if (config.ip_masq) {
     netfilter::check_masquerade(
         attachment::masquerade_spec(request, config.ip_masq_backend, &result));
@@ -256,6 +280,7 @@ void status(const skel::Request& request) {
     throw Error(Code::kPluginNotAvailable,
                 cat(quote(config.bridge), " already exists but is not a bridge"));
   }
+  check_vlan_status(host, link ? &*link : nullptr, config);
   if (config.ip_masq) {
     attachment::probe_masquerade(request, config.ip_masq_backend);
   }
@@ -269,6 +294,7 @@ void gc(const skel::Request& request) {
     netfilter::gc_mac_spoof_check(request.config.name, request.config.valid_attachments);
   });
   errors.run([&] { attachment::gc_veths(request); });
+  errors.run([&] { remove_unused_gateways(vlan_use(request)); });
   errors.run([&] { delegate::ipam_gc(request); });
   errors.throw_if_any();
 }

@@ -7,8 +7,16 @@
 namespace cni::bridge {
 namespace {
 
-constexpr int kMaxVlan = 4094;  // IEEE 802.1Q: 4095 is reserved
-constexpr std::string_view kNoVlans = "this version has no VLANs on the bridge; leave the key out";
+constexpr int kMaxVlan = netlink::kMaxVlan;
+constexpr std::size_t kMaxLinkName = 15;
+
+constexpr schema::Details kTrunkId{.minimum = 1, .maximum = kMaxVlan};
+constexpr auto kTrunkKeys = schema::keys<TrunkElement>(
+    schema::key<&TrunkElement::min_id>("minID", "First VLAN of a range; goes with maxID.",
+                                       kTrunkId),
+    schema::key<&TrunkElement::max_id>("maxID", "Last VLAN of a range; goes with minID.", kTrunkId),
+    schema::key<&TrunkElement::id>("id", "One VLAN; may stand beside a range.", kTrunkId));
+constexpr auto kTrunkTable = schema::Table<TrunkElement>(kTrunkKeys);
 
 constexpr auto kMacKeys = schema::keys<Config>(schema::key<&Config::mac>(
     "mac", "MAC address of the container's interface; that of runtimeConfig goes first."));
@@ -53,13 +61,17 @@ constexpr auto kKeys = schema::keys<Config>(
         "portIsolation",
         "Isolated ports do not reach each other, only the host and what is behind it."),
     schema::key<&Config::vlan>(
-        "vlan", "The VLAN of the port, untagged; 0: none.",
-        {.fallback = "0", .minimum = 0, .maximum = kMaxVlan, .unsupported = kNoVlans}),
-    schema::elements<&Config::vlan_trunk>("vlanTrunk", "The VLANs that the port carries, tagged.",
-                                          schema::Type::kObject, {.unsupported = kNoVlans}),
+        "vlan",
+        "The VLAN of the container's untagged frames, which a bridge with VLAN filtering keeps "
+        "apart from others; 0: none.",
+        {.fallback = "0", .minimum = 0, .maximum = kMaxVlan}),
+    schema::objects<&Config::vlan_trunk, kTrunkTable>(
+        "vlanTrunk",
+        "VLANs that the container sends and receives tagged; without vlan, its untagged frames "
+        "belong to VLAN 1."),
     schema::key<&Config::preserve_default_vlan>(
-        "preserveDefaultVlan", "Keep the port's VLANs when vlan or vlanTrunk is given.",
-        {.unsupported = kNoVlans}),
+        "preserveDefaultVlan",
+        "With vlan or vlanTrunk: let the port keep the bridge's default VLAN too."),
     schema::nested("args", "Arguments of the runtime or its user.", kArgsTable),
     schema::nested("runtimeConfig", "Set by the runtime, for the capability mac.", kMacTable));
 
@@ -75,27 +87,76 @@ constexpr schema::Rule kRules[] = {
 
 constexpr schema::Table<Config> kTable(kKeys, kRules);
 
-void refuse_vlans(const Reader& in, const Config& config) {
-  const auto refuse = [&](std::string_view key, std::string_view value) {
-    throw Error(Code::kUnsupportedField,
-                cat(in.path_of(key), ": ", value, " is not supported: ", kNoVlans));
+void check_vlan(const Reader& in, int vlan) {
+  if (vlan >= 0 && vlan <= kMaxVlan) return;
+  throw Error(
+      Code::kInvalidNetworkConfig,
+      cat("invalid VLAN ID ", vlan, " (must be between 0 and 4094) (", in.path_of("vlan"), ")"));
+}
+
+// Adds the VLANs of one element to the trunk. `path` is that of the element.
+void add_trunk_element(const TrunkElement& element, const std::string& path, Config& config) {
+  const auto refuse = [&](std::string_view sentence, std::string_view more) {
+    throw Error(Code::kInvalidNetworkConfig, cat(sentence, " (", path, more, ")"));
   };
-  if (config.vlan < 0 || config.vlan > kMaxVlan) {
-    throw Error(Code::kInvalidNetworkConfig,
-                cat("invalid VLAN ID ", config.vlan, " (must be between 0 and 4094) (",
-                    in.path_of("vlan"), ")"));
+  const auto check_id = [&](const std::optional<int>& id, std::string_view key) {
+    if (!id || (*id >= 1 && *id <= kMaxVlan)) return;
+    refuse(cat("incorrect trunk ", key, " parameter"),
+           cat(".", key, ": ", *id, ", must be from 1 to 4094"));
+  };
+  const auto add = [&](int first, int last) {
+    config.trunk.push_back(
+        {.first = static_cast<std::uint16_t>(first), .last = static_cast<std::uint16_t>(last)});
+  };
+  check_id(element.min_id, "minID");
+  check_id(element.max_id, "maxID");
+  check_id(element.id, "id");
+  if (element.min_id && element.max_id) {
+    if (*element.min_id > *element.max_id) {
+      refuse("minID is greater than maxID in trunk parameter",
+             cat(": ", *element.min_id, " and ", *element.max_id));
+    }
+    add(*element.min_id, *element.max_id);
+  } else if (element.min_id || element.max_id) {
+    refuse(cat("minID and maxID should be configured simultaneously, ",
+               element.min_id ? "maxID" : "minID", " is missing"),
+           "");
   }
-  if (config.vlan != 0) refuse("vlan", cat(config.vlan));
-  if (!config.vlan_trunk.empty()) refuse("vlanTrunk", "a list of VLANs");
-  if (config.preserve_default_vlan) refuse("preserveDefaultVlan", "true");
+  if (element.id) add(*element.id, *element.id);
+}
+
+void read_trunk(const Reader& in, Config& config) {
+  for (std::size_t i = 0; i < config.vlan_trunk.size(); ++i) {
+    add_trunk_element(config.vlan_trunk[i], cat(in.path_of("vlanTrunk"), "[", i, "]"), config);
+  }
+  config.trunk = netlink::merge(std::move(config.trunk));
+}
+
+// With another name the kernel would cut it, or another bridge's gateway would have it.
+void check_gateway_name(const Reader& in, const Config& config) {
+  if (!config.has_vlan_gateway()) return;
+  const std::string name = gateway_name(config.bridge, config.vlan);
+  if (name.size() <= kMaxLinkName) return;
+  throw Error(
+      Code::kInvalidNetworkConfig,
+      cat(in.path_of("bridge"), ": ", quote(config.bridge),
+          " is too long: the gateway interface of VLAN ", config.vlan, " would be ", quote(name),
+          ", and names of interfaces have at most ", kMaxLinkName, " characters"),
+      "give the bridge a shorter name, or leave isGateway out");
 }
 
 void validate(const Reader& in, const Config& config) {
-  refuse_vlans(in, config);
+  check_vlan(in, config.vlan);
   context(in.path_of("bridge"), [&] { netlink::check_link_name(config.bridge); });
   netlink::check_mtu(config.mtu, in.path_of("mtu"));
   netfilter::validate_masquerade_backend(config.ip_masq_backend);
   schema::check_rules(in, kTable);
+  check_gateway_name(in, config);
+}
+
+void complete(Config& config) {
+  if (config.is_default_gateway) config.is_gateway = true;
+  if (config.bridge.empty()) config.bridge = Config{}.bridge;
 }
 
 }  // namespace
@@ -112,11 +173,32 @@ Config parse(const skel::Request& request) {
     // Lowest precedence first: CNI_ARGS MAC, args.cni.mac, runtimeConfig.mac.
     if (const auto argument = skel::mac_argument(request.args)) config.mac = *argument;
     schema::read(in, kTable, config);
-    if (config.is_default_gateway) config.is_gateway = true;
-    if (config.bridge.empty()) config.bridge = Config{}.bridge;
+    complete(config);
+    read_trunk(in, config);
     validate(in, config);
     return config;
   });
 }
+
+Config parse_what_is_valid(const skel::Request& request) {
+  const Reader in = request.config.root();
+  Config config;
+  const auto keep_default_if_invalid = [](auto&& read) {
+    try {
+      read();
+    } catch (const Error&) {  // ADD reports it
+    }
+  };
+  for (const schema::Key& key : kTable.keys) {
+    if (key.read == nullptr) continue;
+    keep_default_if_invalid([&] { key.read(in, key, &config); });
+  }
+  complete(config);
+  keep_default_if_invalid([&] { read_trunk(in, config); });
+  if (config.vlan < 0 || config.vlan > kMaxVlan) config.vlan = 0;
+  return config;
+}
+
+std::string gateway_name(std::string_view bridge, int vlan) { return cat(bridge, '.', vlan); }
 
 }  // namespace cni::bridge

@@ -2,14 +2,23 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "pkg/netlink/bridge_vlan.hpp"
 #include "pkg/skel/request.hpp"
 #include "pkg/types/address.hpp"
 #include "pkg/types/schema.hpp"
 
 namespace cni::bridge {
+
+// An element of vlanTrunk: a range, one VLAN, or both.
+struct TrunkElement {
+  std::optional<int> min_id;
+  std::optional<int> max_id;
+  std::optional<int> id;
+};
 
 struct Config {
   std::string bridge = "cni0";
@@ -25,10 +34,14 @@ struct Config {
   bool enable_dad = false;
   bool disable_container_interface = false;
   bool port_isolation = false;
-  int vlan = 0;
-  std::vector<Reader> vlan_trunk;
+  int vlan = 0;                           // of untagged frames; 0: none given
+  std::vector<TrunkElement> vlan_trunk;   // as configured
+  std::vector<netlink::VlanRange> trunk;  // the same VLANs: ascending, none twice, all tagged
   bool preserve_default_vlan = false;
   Mac mac;  // of the container's interface; empty: the kernel chooses
+
+  bool uses_vlans() const { return vlan != 0 || !trunk.empty(); }
+  bool has_vlan_gateway() const { return is_gateway && vlan != 0; }
 };
 
 extern const schema::Description kDescription;
@@ -36,5 +49,12 @@ extern const schema::Description kDescription;
 // Reads and validates everything, CNI_ARGS and runtimeConfig included. Throws before anything was
 // touched.
 Config parse(const skel::Request& request);
+
+// For DEL and GC: each key that can be read and is valid; the others have their defaults. Throws
+// nothing.
+Config parse_what_is_valid(const skel::Request& request);
+
+// The interface by which the host takes part in a VLAN of a bridge: "cni0.100".
+std::string gateway_name(std::string_view bridge, int vlan);
 
 }  // namespace cni::bridge

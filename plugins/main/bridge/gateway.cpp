@@ -38,7 +38,7 @@ bool conflicts(const Prefix& present, const Prefix& wanted) {
   return wanted.address.is_ipv4() || present.overlaps(wanted);
 }
 
-void make_room(netlink::Socket& host, const netlink::Link& bridge, const Config& config,
+void make_room(netlink::Socket& host, const netlink::Link& holder, const Config& config,
                const std::vector<netlink::Address>& present, const std::vector<Prefix>& gateways,
                const Prefix& wanted) {
   for (const netlink::Address& address : present) {
@@ -46,19 +46,19 @@ void make_room(netlink::Socket& host, const netlink::Link& bridge, const Config&
     if (ours || !conflicts(address.prefix, wanted)) continue;
     if (!config.force_address) {
       throw Error(Code::kConflict,
-                  cat("failed to set bridge addr: ", quote(bridge.name),
+                  cat("failed to set bridge addr: ", quote(holder.name),
                       " already has an IP address different from ", wanted.to_string()),
                   cat("it has ", address.prefix.to_string(),
                       "; set forceAddress to replace it, or use another bridge"));
     }
-    (void)netlink::remove_address(host, bridge.index, address.prefix);
+    (void)netlink::remove_address(host, holder.index, address.prefix);
   }
 }
 
-void ensure_address(netlink::Socket& host, const netlink::Link& bridge, const Prefix& wanted) {
+void ensure_address(netlink::Socket& host, const netlink::Link& holder, const Prefix& wanted) {
   try {
-    // Nobody else answers for the gateway's address on our own bridge.
-    netlink::add_address(host, bridge.index, wanted, netlink::Dad::kSkip);
+    // Nobody else answers for the gateway's address on a link of our own.
+    netlink::add_address(host, holder.index, wanted, netlink::Dad::kSkip);
   } catch (Error& error) {
     if (error.sys_errno == EEXIST) return;  // another ADD was faster
     error.prepend("failed to set bridge addr");
@@ -66,8 +66,8 @@ void ensure_address(netlink::Socket& host, const netlink::Link& bridge, const Pr
   }
   // A bridge that somebody else made takes the lowest address of its ports unless it is set.
   netlink::LinkChange pin;
-  pin.mac = bridge.mac;
-  netlink::change_link(host, bridge.index, pin, cat("pin the MAC address of ", bridge.name));
+  pin.mac = holder.mac;
+  netlink::change_link(host, holder.index, pin, cat("pin the MAC address of ", holder.name));
 }
 
 }  // namespace
@@ -79,33 +79,33 @@ void complete_gateways(const Config& config, Result& result) {
   }
 }
 
-void ensure_gateways(netlink::Socket& host, const netlink::Link& bridge, const Config& config,
+void ensure_gateways(netlink::Socket& host, const netlink::Link& holder, const Config& config,
                      const Result& result) {
   const std::vector<Prefix> gateways = gateway_prefixes(result);
   if (gateways.empty()) return;
-  const std::vector<netlink::Address> present = netlink::list_addresses(host, bridge.index);
+  const std::vector<netlink::Address> present = netlink::list_addresses(host, holder.index);
   for (const Prefix& wanted : gateways) {
     const bool there =
         std::any_of(present.begin(), present.end(),
                     [&](const netlink::Address& address) { return address.prefix == wanted; });
     if (there) continue;
-    make_room(host, bridge, config, present, gateways, wanted);
-    ensure_address(host, bridge, wanted);
+    make_room(host, holder, config, present, gateways, wanted);
+    ensure_address(host, holder, wanted);
   }
   std::vector<Ip> addresses;
   for (const Prefix& gateway : gateways) addresses.push_back(gateway.address);
   attachment::enable_forwarding(addresses);
 }
 
-void check_gateways(netlink::Socket& host, const netlink::Link& bridge, const Result& expected) {
-  const std::vector<netlink::Address> present = netlink::list_addresses(host, bridge.index);
+void check_gateways(netlink::Socket& host, const netlink::Link& holder, const Result& expected) {
+  const std::vector<netlink::Address> present = netlink::list_addresses(host, holder.index);
   for (const Prefix& wanted : gateway_prefixes(expected)) {
     const bool there =
         std::any_of(present.begin(), present.end(),
                     [&](const netlink::Address& address) { return address.prefix == wanted; });
     if (there) continue;
-    throw Error(Code::kCheckFailed,
-                cat("gateway address ", wanted.to_string(), " is not on bridge ", bridge.name));
+    throw Error(Code::kCheckFailed, cat("gateway address ", wanted.to_string(), " is not on ",
+                                        holder.kind == "bridge" ? "bridge " : "", holder.name));
   }
 }
 

@@ -12,12 +12,12 @@ namespace cni::bridge {
 // with isDefaultGateway also a default route for each family.
 void complete_gateways(const Config& config, Result& result);
 
-// Puts each gateway address on the bridge and enables forwarding for its family. Shared by all
-// containers of the bridge: ensured, never undone.
-void ensure_gateways(netlink::Socket& host, const netlink::Link& bridge, const Config& config,
+// Puts each gateway address on its holder, which is the bridge or the gateway interface of a VLAN,
+// and enables forwarding for its family. Shared by all containers: ensured, never undone.
+void ensure_gateways(netlink::Socket& host, const netlink::Link& holder, const Config& config,
                      const Result& result);
 
-// CHECK: the gateway addresses are on the bridge.
-void check_gateways(netlink::Socket& host, const netlink::Link& bridge, const Result& expected);
+// CHECK: the gateway addresses are on their holder.
+void check_gateways(netlink::Socket& host, const netlink::Link& holder, const Result& expected);
 
 }  // namespace cni::bridge

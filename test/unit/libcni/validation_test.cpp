@@ -225,11 +225,10 @@ TEST_CASE("keys that exclude each other are a problem of the first") {
              {kError, "plugins[0].disableContainerInterface", "true",
               "cannot use IPAM when DisableContainerInterface flag is set",
               "disableContainerInterface is true and ipam.type is \"static\""});
-  check_only(of_plugin({{"vlan", 10}}),
-             {kError, "plugins[0].vlan", "10", "not supported",
-              "this version has no VLANs on the bridge; leave the key out"});
   check_only(of_plugin({{"vlan", 5000}}),
              {kError, "plugins[0].vlan", "5000", "has to be from 0 to 4094", ""});
+  check_only(of_plugin({{"vlanTrunk", {{{"id", 4095}}}}}),
+             {kError, "plugins[0].vlanTrunk[0].id", "4095", "has to be from 1 to 4094", ""});
   check_only(of_plugin({{"mode", "brigde"}}, "macvlan"),
              {kError, "plugins[0].mode", "\"brigde\"",
               "has to be one of \"bridge\", \"private\", \"vepa\", \"passthru\"",

@@ -84,17 +84,45 @@ TEST_CASE("bridge refuses wrong values and combinations") {
        {{{"vlan", 4095}},
         7,
         "failed to load netconf: invalid VLAN ID 4095 (must be between 0 and 4094)"},
-       {{{"vlan", 10}}, 2, "failed to load netconf: vlan: 10 is not supported"},
-       {{{"vlanTrunk", json::array({{{"id", 1}}})}}, 2, "failed to load netconf: vlanTrunk: "},
-       {{{"preserveDefaultVlan", true}},
-        2,
-        "failed to load netconf: preserveDefaultVlan: true is not"},
+       {{{"vlan", -1}},
+        7,
+        "failed to load netconf: invalid VLAN ID -1 (must be between 0 and 4094)"},
+       {{{"vlan", 1000}, {"bridge", "twelve-chars"}, {"isGateway", true}},
+        7,
+        "failed to load netconf: bridge: \"twelve-chars\" is too long: the gateway interface of "
+        "VLAN 1000 would be \"twelve-chars.1000\""},
        {{{"hairpinMode", true}, {"promiscMode", true}},
         7,
         "failed to load netconf: cannot set hairpin mode and promiscuous mode at the same time"},
        {{{"disableContainerInterface", true}, {"ipam", {{"type", "static"}}}},
         7,
         "failed to load netconf: cannot use IPAM when DisableContainerInterface flag is set"}});
+}
+
+TEST_CASE("bridge refuses wrong elements of vlanTrunk") {
+  const auto trunk = [](const json& element) -> json {
+    return {{"vlanTrunk", json::array({{{"id", 5}}, element})}};
+  };
+  const std::string start = "failed to load netconf: ";
+  const std::string both = start + "minID and maxID should be configured simultaneously, ";
+  std::vector<BadConfig> cases = {
+      {trunk({{"minID", 20}, {"maxID", 10}}), 7,
+       start + "minID is greater than maxID in trunk parameter (vlanTrunk[1]: 20 and 10)"},
+      {trunk({{"maxID", 10}}), 7, both + "minID is missing (vlanTrunk[1])"},
+      {trunk({{"minID", 10}}), 7, both + "maxID is missing (vlanTrunk[1])"},
+      {trunk({{"id", "5"}}), 6,
+       wrong("vlanTrunk[1].id", "an integer from -2147483648 to 2147483647", "the string \"5\"")},
+      {trunk(7), 6, wrong("vlanTrunk[1]", "an object", "the number 7")}};
+  for (const int id : {0, 4095, -5}) {
+    const std::string more = ": " + std::to_string(id) + ", must be from 1 to 4094)";
+    cases.push_back({trunk({{"minID", id}, {"maxID", 10}}), 7,
+                     start + "incorrect trunk minID parameter (vlanTrunk[1].minID" + more});
+    cases.push_back({trunk({{"minID", 10}, {"maxID", id}}), 7,
+                     start + "incorrect trunk maxID parameter (vlanTrunk[1].maxID" + more});
+    cases.push_back(
+        {trunk({{"id", id}}), 7, start + "incorrect trunk id parameter (vlanTrunk[1].id" + more});
+  }
+  check_all("bridge", cases);
 }
 
 TEST_CASE("ptp refuses wrong types and values by key") {

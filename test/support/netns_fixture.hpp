@@ -50,6 +50,8 @@ void require_root_or_skip();
 
 // Skips the case if the kernel lacks a link type ("macvlan").
 void require_kind(std::string_view kind);
+// Whether it has it.
+bool has_kind(std::string_view kind);
 
 // Skips the case if a program is not installed; returns its path.
 std::string require_program(std::string_view name);

@@ -20,7 +20,7 @@ constexpr auto kKeys = schema::keys<Config>(
                                  {.format = schema::Format::kLinkName}),
     schema::choice<&Config::mode, kModes>(
         "mode",
-        "l2: on the master's wire; l3: routed by the host; l3s: also through its netfilter.",
+        "Who sends for it: l2: itself; l3: the host, by its routes; l3s: also by its netfilter.",
         {.fallback = R"("l2")", .noun = "ipvlan mode"}),
     schema::key<&Config::mtu>("mtu", "MTU, at most the master's; 0: the master's.",
                               {.fallback = "0",

@@ -17,7 +17,7 @@ needs_kind() {
   local reason
   ip link add probe0 type veth peer name probe1
   if ! reason=$(ip link add link probe0 name probe2 type "$@" 2>&1); then
-    echo "SKIPPED: the kernel has no link type $1: $reason"
+    echo "SKIPPED: no $1 in this kernel: $reason"
     exit 0
   fi
   ip link del probe0

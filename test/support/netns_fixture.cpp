@@ -178,7 +178,7 @@ void require_root_or_skip() {
 
 void require_kind(std::string_view kind) {
   const os::Exit exit = probe_kind(kind);
-  if (!exit.ok()) skip(cat("the kernel has no link type ", kind, ": ", exit.err));
+  if (!exit.ok()) skip(cat("no ", kind, " in this kernel: ", exit.err));
 }
 
 bool has_kind(std::string_view kind) { return probe_kind(kind).ok(); }

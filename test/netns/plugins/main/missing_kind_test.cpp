@@ -11,7 +11,7 @@ using namespace cni::test;
 namespace {
 
 void check_missing(const char* kind, const std::string& missing) {
-  if (has_kind(kind)) skip(std::string("the kernel has the link type ") + kind);
+  if (has_kind(kind)) skip(std::string("this kernel has ") + kind);
   const Scenario& what = scenario(kind);
   Namespaces namespaces;
   prepare_host(what);

@@ -16,8 +16,10 @@ struct Use {
   std::string path;  // "plugins[0]"; empty for a single plugin
   const json* plugin;
   std::string type;
-  std::string link;  // the bridge or master that it is attached to; empty: the default route's, or
-                     // none
+  std::string link;  // the bridge, master or VLAN that it is attached to; empty: the default
+                     // route's, or none
+  std::optional<std::string> master;  // of the host; empty: the default route's; absent: none, or
+                                      // not known before ADD
   std::vector<RangeAt> ranges;
 
   std::string path_of(std::string_view key) const {
@@ -32,11 +34,34 @@ struct NetworkUse {
   std::vector<Use> plugins;
 };
 
+std::optional<std::string> master_of(const json& plugin, const std::string& type,
+                                     const std::string& path) {
+  if (type != "macvlan" && type != "ipvlan" && type != "vlan") return std::nullopt;
+  if (is_true(plugin, "linkInContainer")) return std::nullopt;
+  std::string master = text_member(plugin, "master");
+  // An ipvlan behind another plugin takes that one's interface.
+  const bool is_first = path.empty() || path == "plugins[0]";
+  if (type == "ipvlan" && master.empty() && !is_first) return std::nullopt;
+  return master;
+}
+
+std::string vlan_of(const json& plugin) {
+  const json* id = member(plugin, "vlanId");
+  return id == nullptr ? "0" : shown(*id);
+}
+
+std::string ipvlan_mode_of(const json& plugin) {
+  const std::string mode = text_member(plugin, "mode");
+  return mode.empty() ? "l2" : mode;
+}
+
 Use read_use(const json& plugin, std::string path) {
   Use out{.path = std::move(path), .plugin = &plugin, .type = text_member(plugin, "type")};
   if (out.type == "bridge") out.link = text_member(plugin, "bridge");
   if (out.type == "bridge" && out.link.empty()) out.link = "cni0";
-  if (out.type == "macvlan") out.link = text_member(plugin, "master");
+  out.master = master_of(plugin, out.type, out.path);
+  if (out.type == "macvlan" || out.type == "ipvlan") out.link = text_member(plugin, "master");
+  if (out.type == "vlan") out.link = cat(text_member(plugin, "master"), " VLAN ", vlan_of(plugin));
   const json* ipam = member(plugin, "ipam");
   if (ipam != nullptr && text_member(*ipam, "type") == "host-local") {
     out.ranges = ranges_of(*ipam, out.path_of("ipam"));
@@ -145,13 +170,44 @@ class Comparison {
   }
 
   void compare_masters(const Use& one, const Use& other) const {
-    if (one.type != "macvlan" || !share_link(one, other)) return;
+    if (!one.master || one.master != other.master) return;
+    if (one.type == other.type) {
+      if (one.type == "macvlan") compare_macvlans(one, other);
+      if (one.type == "ipvlan") compare_ipvlans(one, other);
+      if (one.type == "vlan") compare_vlans(one, other);
+    } else if (one.type != "vlan" && other.type != "vlan") {
+      say_same_master(other, "a link carries macvlans or ipvlans but not both");
+    }
+  }
+
+  void say_same_master(const Use& other, std::string_view reason) const {
+    say(Severity::kError, other.path_of("master"), quote(*other.master),
+        cat("the master is also that of network ", quote(earlier_.name)),
+        cat(reason, "; see ", earlier_.file));
+  }
+
+  void compare_macvlans(const Use& one, const Use& other) const {
     const bool exclusive = text_member(*one.plugin, "mode") == "passthru" ||
                            text_member(*other.plugin, "mode") == "passthru";
-    if (!exclusive) return;
-    say(Severity::kError, other.path_of("master"), quote(other.link),
-        cat("the master is also that of network ", quote(earlier_.name)),
-        cat("mode passthru leaves no place for a second interface; see ", earlier_.file));
+    if (exclusive) say_same_master(other, "mode passthru leaves no place for a second interface");
+  }
+
+  void compare_ipvlans(const Use& one, const Use& other) const {
+    const std::string theirs = ipvlan_mode_of(*one.plugin);
+    const std::string ours = ipvlan_mode_of(*other.plugin);
+    if (theirs == ours) return;
+    say(Severity::kError, other.path_of("mode"), quote(ours),
+        cat("network ", quote(earlier_.name), " has ipvlans of mode ", theirs,
+            " on the same master"),
+        cat("all ipvlans on a link share their mode; see ", earlier_.file));
+  }
+
+  void compare_vlans(const Use& one, const Use& other) const {
+    const std::string id = vlan_of(*other.plugin);
+    if (vlan_of(*one.plugin) != id) return;
+    say(Severity::kError, other.path_of("vlanId"), id,
+        cat("the VLAN is also that of network ", quote(earlier_.name)),
+        cat("only one interface can have a VLAN of a link; see ", earlier_.file));
   }
 
   const NetworkUse& earlier_;

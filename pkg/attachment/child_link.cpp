@@ -4,24 +4,29 @@
 #include <utility>
 
 #include "pkg/attachment/interface.hpp"
+#include "pkg/attachment/link_users.hpp"
+#include "pkg/netlink/netns_id.hpp"
 #include "pkg/netlink/route.hpp"
 #include "pkg/types/error.hpp"
 
 namespace cni::attachment {
 namespace {
 
+netlink::Socket& side_of(Sides& sides, const Master& master) {
+  return master.in_container ? sides.container : sides.host;
+}
+
 // What keeps a link busy: the kernel only says EBUSY.
-std::string holder_of(netlink::Socket& socket, const netlink::Link& master) {
-  if (master.master != netlink::LinkIndex::kNone) {
-    const auto upper = netlink::find_link(socket, master.master);
-    if (upper) return cat(master.name, " is a port of ", upper->kind, " ", upper->name);
+std::string holder_of(Sides& sides, const Master& master) {
+  const std::string& name = master.link.name;
+  if (master.link.master != netlink::LinkIndex::kNone) {
+    const auto upper = netlink::find_link(side_of(sides, master), master.link.master);
+    if (upper) return cat(name, " is a port of ", upper->kind, " ", upper->name);
   }
-  const auto child = netlink::find_link_if(socket, [&](const netlink::Link& link) {
-    return link.parent == master.index && !link.parent_netns_id &&
-           (link.kind == "ipvlan" || link.kind == "macvlan");
-  });
-  if (child) return cat(master.name, " is used by ", child->kind, " ", child->name);
-  return cat(master.name, " is used by another macvlan or ipvlan, perhaps of another namespace");
+  const auto user = find_link_user(sides, master, {"ipvlan", "ipvtap", "macvlan", "macvtap"},
+                                   [](const netlink::Link& /*any will do*/) { return true; });
+  if (user) return cat(name, " is used by ", user->describe());
+  return cat(name, " is used by a macvlan or ipvlan of a namespace that is not below /run/netns");
 }
 
 Master find_master_in(netlink::Socket& socket, const std::string& name, bool in_container) {
@@ -50,7 +55,13 @@ void create_under_free_name(const skel::Request& request, Sides& sides, netlink:
                                !netlink::find_link(sides.container, request.ifname);
     if (!taken_on_host) throw;
     link.name = birth_name(request);
-    create(side, link);
+    try {
+      create(side, link);
+    } catch (const Error& second) {
+      // Then it was not for the name, and the first error says CNI_IFNAME.
+      if (second.sys_errno == EEXIST) throw Error(error);
+      throw;
+    }
   }
 }
 
@@ -86,14 +97,14 @@ void check_master_mtu(std::uint32_t mtu, const Master& master) {
 
 netlink::Link add_child_link(const skel::Request& request, std::string_view kind, Sides& sides,
                              const Master& master, const CreateLink& create, os::Undo& undo) {
-  netlink::Socket& side = master.in_container ? sides.container : sides.host;
+  netlink::Socket& side = side_of(sides, master);
   netlink::Child link{.name = request.ifname,
                       .parent = master.link.index,
                       .netns_fd = master.in_container ? -1 : sides.netns.fd()};
   try {
     create_under_free_name(request, sides, side, link, create);
   } catch (Error& error) {
-    if (error.sys_errno == EBUSY) error.add_detail(holder_of(side, master.link));
+    if (error.sys_errno == EBUSY) error.add_detail(holder_of(sides, master));
     if (error.sys_errno == EEXIST && netlink::find_link(sides.container, request.ifname)) {
       error.add_detail("the container has an interface of that name; choose another CNI_IFNAME");
     }
@@ -105,10 +116,20 @@ netlink::Link add_child_link(const skel::Request& request, std::string_view kind
   return netlink::get_link(sides.container, request.ifname);
 }
 
-void check_parent(const netlink::Link& link, const Master& master) {
-  if (link.parent == master.link.index) return;
+void check_parent(Sides& sides, const netlink::Link& link, const Master& master) {
+  // The kernel puts an ipvlan on an ipvlan, and a macvlan on a macvlan, beside it.
+  const bool beside = link.kind != "vlan" && link.kind == master.link.kind;
+  const bool same_link = link.parent == (beside ? master.link.parent : master.link.index);
+  if (same_link && has_parent_in(sides, link, master.in_container)) return;
   throw Error(Code::kCheckFailed,
               cat("master of ", link.name, " is not ", master.link.name, " any more"));
+}
+
+bool has_parent_in(Sides& sides, const netlink::Link& link, bool in_container) {
+  if (link.parent == netlink::LinkIndex::kNone) return false;
+  if (in_container) return !link.parent_netns_id;
+  return link.parent_netns_id &&
+         link.parent_netns_id == netlink::find_netns_id(sides.container, ns::Netns::current());
 }
 
 }  // namespace cni::attachment

@@ -44,7 +44,9 @@ using CreateLink = std::function<void(netlink::Socket&, const netlink::Child&)>;
 netlink::Link add_child_link(const skel::Request& request, std::string_view kind, Sides& sides,
                              const Master& master, const CreateLink& create, os::Undo& undo);
 
-// CHECK: throws Code::kCheckFailed unless the link stands on this master.
-void check_parent(const netlink::Link& link, const Master& master);
+// CHECK: throws Code::kCheckFailed unless the container's link stands on this master.
+void check_parent(Sides& sides, const netlink::Link& link, const Master& master);
+// Whether the container's link stands on one of the host, or of the container.
+bool has_parent_in(Sides& sides, const netlink::Link& link, bool in_container);
 
 }  // namespace cni::attachment

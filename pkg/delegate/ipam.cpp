@@ -222,10 +222,10 @@ void check_routes(netlink::Socket& container, const netlink::Link& link, const R
   }
 }
 
-const Interface& expected_interface(const skel::Request& request) {
+const Interface& expected_interface(const skel::Request& request, std::string_view prefix) {
   const Result* prev_result = request.config.prev_result();
   if (prev_result == nullptr) {
-    throw Error(Code::kInvalidNetworkConfig, "Required prevResult missing",
+    throw Error(Code::kInvalidNetworkConfig, cat(prefix, "Required prevResult missing"),
                 "CHECK needs the result of ADD under the key prevResult");
   }
   std::string found_sandbox;

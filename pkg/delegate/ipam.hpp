@@ -63,7 +63,7 @@ void check_addresses(netlink::Socket& container, const netlink::Link& link, cons
 void check_routes(netlink::Socket& container, const netlink::Link& link, const Result& expected);
 
 // CHECK: the entry of prevResult for CNI_IFNAME in CNI_NETNS. Throws if prevResult is missing or
-// has none.
-const Interface& expected_interface(const skel::Request& request);
+// has none; `prefix` starts the message of a missing one ("vlan: ").
+const Interface& expected_interface(const skel::Request& request, std::string_view prefix = {});
 
 }  // namespace cni::delegate

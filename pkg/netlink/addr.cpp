@@ -78,7 +78,13 @@ void add_address(Socket& socket, LinkIndex index, const Prefix& prefix, Dad dad)
     message.put_ip(IFA_BROADCAST, prefix.last());
   }
   if (!prefix.address.is_ipv4() && dad == Dad::kSkip) message.put_u32(IFA_FLAGS, IFA_F_NODAD);
-  socket.request(message, describe("add", prefix, index));
+  try {
+    socket.request(message, describe("add", prefix, index));
+  } catch (Error& error) {
+    // An ipvlan shares its MAC address with others, and the kernel lets only one have an address.
+    if (error.sys_errno == EADDRINUSE) error.code = Code::kConflict;
+    throw;
+  }
 }
 
 bool remove_address(Socket& socket, LinkIndex index, const Prefix& prefix) {

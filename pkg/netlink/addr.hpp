@@ -23,7 +23,8 @@ struct Address {
 enum class Dad { kSkip, kKernelDefault };
 
 // Adds an address. IPv4 gets the subnet's last address as broadcast address if the prefix is /30 or
-// shorter. Throws with EEXIST if the link has it already.
+// shorter. Throws with EEXIST if the link has it already, and Code::kConflict if it is an ipvlan
+// and another one on its parent has it.
 void add_address(Socket& socket, LinkIndex index, const Prefix& prefix, Dad dad);
 // False if the link does not have it.
 bool remove_address(Socket& socket, LinkIndex index, const Prefix& prefix);

@@ -176,6 +176,20 @@ std::optional<Link> find_link_if(Socket& socket,
   return found;
 }
 
+std::vector<Link> list_links(Socket& socket, std::string_view kind) {
+  Message message(RTM_GETLINK, 0);
+  message.header(ifinfomsg{}).put_u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+  message.nest(IFLA_LINKINFO, [&](Message& info) { info.put_string(IFLA_INFO_KIND, kind); });
+  std::vector<Link> found;
+  const auto take = [&](const nlmsghdr* reply) {
+    Link link = read_link(reply);
+    // A kernel that does not know the type does not filter either.
+    if (link.kind == kind) found.push_back(std::move(link));
+  };
+  socket.dump(message, cat("list ", kind, " links"), take, [&] { found.clear(); });
+  return found;
+}
+
 void change_link(Socket& socket, LinkIndex index, const LinkChange& change,
                  std::string_view operation) {
   ifinfomsg header = header_for(index);

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "pkg/netlink/socket.hpp"
 #include "pkg/types/address.hpp"
@@ -78,6 +79,10 @@ Link get_link(Socket& socket, LinkIndex index);
 // The name of the first link of the socket's namespace that satisfies a condition. A dump: for
 // diagnoses only.
 std::optional<Link> find_link_if(Socket& socket, const std::function<bool(const Link&)>& condition);
+
+// The links of one type ("ipvlan") in the socket's namespace; only these leave the kernel, which
+// filters.
+std::vector<Link> list_links(Socket& socket, std::string_view kind);
 
 // Several changes of one link in one message, applied together in the kernel's order. Unset ones
 // are left alone.

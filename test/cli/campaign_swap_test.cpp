@@ -140,6 +140,15 @@ TEST_CASE("macvlan is swapped with the reference", "[cli][netns]") { check_scena
 TEST_CASE("macvlan at layer 2 is swapped with the reference", "[cli][netns]") {
   check_scenario("macvlan-layer2");
 }
+TEST_CASE("ipvlan is swapped with the reference", "[cli][netns][kind:ipvlan]") {
+  check_scenario("ipvlan");
+}
+TEST_CASE("vlan is swapped with the reference", "[cli][netns][kind:vlan]") {
+  check_scenario("vlan");
+}
+TEST_CASE("dummy is swapped with the reference", "[cli][netns][kind:dummy]") {
+  check_scenario("dummy");
+}
 TEST_CASE("host-local is swapped with the reference", "[cli]") { check_scenario("host-local"); }
 TEST_CASE("static is swapped with the reference", "[cli]") { check_scenario("static"); }
 

@@ -99,6 +99,13 @@ TEST_CASE("macvlan is undone from every step", "[netns][kind:macvlan]") {
 TEST_CASE("macvlan at layer 2 is undone from every step", "[netns][kind:macvlan]") {
   check_undo("macvlan-layer2", 1);
 }
+TEST_CASE("ipvlan is undone from every step", "[netns][kind:ipvlan]") { check_undo("ipvlan", 2); }
+TEST_CASE("ipvlan with the addresses of a chain is undone from every step",
+          "[netns][kind:ipvlan]") {
+  check_undo("ipvlan-chained", 1);
+}
+TEST_CASE("vlan is undone from every step", "[netns][kind:vlan]") { check_undo("vlan", 2); }
+TEST_CASE("dummy is undone from every step", "[netns][kind:dummy]") { check_undo("dummy", 2); }
 TEST_CASE("host-local is undone from every step", "[netns]") { check_undo("host-local", 2); }
 TEST_CASE("static has nothing to undo", "[netns]") { check_undo("static", 0); }
 

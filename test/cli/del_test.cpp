@@ -29,9 +29,9 @@ void lose_netns_and_path(Namespaces& namespaces, const Scenario& /*unused*/, Cal
 
 void forget_path(Namespaces& namespaces, const Scenario& what, Call& call) {
   call.netns.clear();
-  // Nothing on the host leads to a macvlan in a namespace that nobody names: it ends with the
-  // namespace.
-  if (what.plugin == "macvlan") namespaces.remove_container("one");
+  // Nothing on the host leads to a link that was born in a namespace that nobody names: it ends
+  // with the namespace.
+  if (stands_on_master(what) || what.plugin == "dummy") namespaces.remove_container("one");
 }
 
 void plain_file(Namespaces& namespaces, const Scenario& /*unused*/, Call& call) {
@@ -60,6 +60,7 @@ void spoil_config(Namespaces& /*unused*/, const Scenario& what, Call& call) {
   config["ipMasqBackend"] = "carrier pigeon";
   config["macspoofchk"] = 1;
   config["master"] = "no-such-master";
+  config["vlanId"] = 4096;
   call.input = config.dump();
 }
 
@@ -166,6 +167,18 @@ TEST_CASE("DEL of ptp with iptables tolerates what is missing", "[cli][netns]") 
   check_matrix("ptp-masquerade-iptables");
 }
 TEST_CASE("DEL of macvlan tolerates what is missing", "[cli][netns]") { check_matrix("macvlan"); }
+TEST_CASE("DEL of ipvlan tolerates what is missing", "[cli][netns][kind:ipvlan]") {
+  check_matrix("ipvlan");
+}
+TEST_CASE("DEL of a chained ipvlan tolerates what is missing", "[cli][netns][kind:ipvlan]") {
+  check_matrix("ipvlan-chained");
+}
+TEST_CASE("DEL of vlan tolerates what is missing", "[cli][netns][kind:vlan]") {
+  check_matrix("vlan");
+}
+TEST_CASE("DEL of dummy tolerates what is missing", "[cli][netns][kind:dummy]") {
+  check_matrix("dummy");
+}
 TEST_CASE("DEL of host-local tolerates what is missing", "[cli][netns]") {
   check_matrix("host-local");
 }

@@ -12,21 +12,35 @@ example() {
   describe "example $1 works as it is" "run_$2"
 }
 
-# has_bridge_vlans: whether the kernel can keep VLANs of a bridge apart.
-has_bridge_vlans() {
+# needs_bridge_vlans: ends the case unless the kernel can keep VLANs of a bridge apart.
+needs_bridge_vlans() {
   ip link add probe0 type bridge
-  local there=0
-  bridge vlan add dev probe0 vid 5 self 2>/dev/null || there=1
+  if ! bridge vlan add dev probe0 vid 5 self 2>/dev/null; then
+    echo "SKIPPED: no bridge VLAN filtering in this kernel"
+    exit 0
+  fi
   ip link del probe0
-  return "$there"
+}
+
+# needs_kind KIND [OPTION...]: ends the case unless the kernel has the link type.
+needs_kind() {
+  local reason
+  ip link add probe0 type veth peer name probe1
+  if ! reason=$(ip link add link probe0 name probe2 type "$@" 2>&1); then
+    echo "SKIPPED: no $1 in this kernel: $reason"
+    exit 0
+  fi
+  ip link del probe0
+  if [[ -e /sys/class/net/probe2 ]]; then ip link del probe2; fi
 }
 
 run_example() {
   local file=$root/examples/$1
-  if [[ $1 == bridge/vlan.conflist ]] && ! has_bridge_vlans; then
-    echo "SKIPPED: no bridge VLAN filtering in this kernel"
-    return
-  fi
+  case $1 in
+    bridge/vlan.conflist) needs_bridge_vlans ;;
+    ipvlan/* | dummy/*) needs_kind "${1%%/*}" ;;
+    vlan/*) needs_kind vlan id 5 ;;
+  esac
   # A name server list and an uplink, as hosts have them.
   echo "nameserver 192.0.2.53" >"$work/resolv.conf"
   if [[ -e /etc/resolv.conf ]]; then mount --bind "$work/resolv.conf" /etc/resolv.conf; fi
@@ -128,6 +142,31 @@ macvlan_uplink() {
   ping_from_container 192.0.2.1
 }
 example macvlan/uplink.conflist macvlan_uplink
+
+ipvlan_uplink() {
+  expect_equal "addresses" 192.0.2.10/24 "$(addresses eth0)"
+  expect_equal "kind" ipvlan "$(ip -n c1 -d -j link show eth0 | jq -r '.[].linkinfo.info_kind')"
+  expect_equal "MAC address" "$(ip -j link show uplink0 | jq -r '.[].address')" "$(ip -n c1 -j link show eth0 | jq -r '.[].address')"
+  ping_from_container 192.0.2.1
+}
+example ipvlan/uplink.conflist ipvlan_uplink
+
+vlan_tagged() {
+  expect_equal "addresses" 10.27.0.5/24 "$(addresses eth0)"
+  expect_equal "kind" vlan "$(ip -n c1 -d -j link show eth0 | jq -r '.[].linkinfo.info_kind')"
+  ip -n outside link add link far0 name far0.5 type vlan id 5
+  ip -n outside address add 10.27.0.1/24 dev far0.5
+  ip -n outside link set far0.5 up
+  ping_from_container 10.27.0.1
+}
+example vlan/tagged.conflist vlan_tagged
+
+dummy_service() {
+  expect_equal "addresses" 198.51.100.7/32 "$(addresses eth0)"
+  expect_equal "kind" dummy "$(ip -n c1 -d -j link show eth0 | jq -r '.[].linkinfo.info_kind')"
+  ping_from_container 198.51.100.7
+}
+example dummy/service.conflist dummy_service
 
 host_local_ranges() {
   # 10.25.0.10 is excluded.

@@ -10,6 +10,7 @@
 #include <exception>
 #include <stdexcept>
 #include <thread>
+#include <vector>
 
 #include "pkg/types/error.hpp"
 #include "test/support/ip_json.hpp"
@@ -87,10 +88,27 @@ void on_thread(const std::function<void()>& fn) {
   if (failure) std::rethrow_exception(failure);
 }
 
-std::string probe_arguments(std::string_view kind) {
-  if (kind == "vlan") return " id 5";
-  if (kind == "vrf") return " table 10";
+std::vector<std::string> probe_arguments(std::string_view kind) {
+  if (kind == "vlan") return {"id", "5"};
+  if (kind == "vrf") return {"table", "10"};
   return {};
+}
+
+// What `ip` says when it is to make such a link.
+os::Exit probe_kind(std::string_view kind) {
+  enter_private_mounts();
+  os::Exit exit;
+  in_fresh_netns([&] {
+    (void)ip({"link", "add", "probe0", "type", "veth", "peer", "name", "probe1"});
+    const bool has_parent = kind == "macvlan" || kind == "ipvlan" || kind == "vlan";
+    std::vector<std::string> argv = {"ip", "link", "add"};
+    if (has_parent) argv.insert(argv.end(), {"link", "probe0"});
+    argv.insert(argv.end(), {"name", "probe2", "type", std::string(kind)});
+    const std::vector<std::string> more = probe_arguments(kind);
+    argv.insert(argv.end(), more.begin(), more.end());
+    exit = run(argv);
+  });
+  return exit;
 }
 
 }  // namespace
@@ -159,27 +177,11 @@ void require_root_or_skip() {
 }
 
 void require_kind(std::string_view kind) {
-  enter_private_mounts();
-  bool there = false;
-  std::string reason;
-  in_fresh_netns([&] {
-    (void)ip({"link", "add", "probe0", "type", "veth", "peer", "name", "probe1"});
-    const bool has_parent = kind == "macvlan" || kind == "ipvlan" || kind == "vlan";
-    std::vector<std::string> argv = {"ip", "link", "add"};
-    if (has_parent) argv.insert(argv.end(), {"link", "probe0"});
-    argv.insert(argv.end(), {"name", "probe2", "type", std::string(kind)});
-    const std::string extra = probe_arguments(kind);
-    if (!extra.empty()) {
-      const std::size_t space = extra.find(' ', 1);
-      argv.push_back(extra.substr(1, space - 1));
-      argv.push_back(extra.substr(space + 1));
-    }
-    const os::Exit exit = run(argv);
-    there = exit.ok();
-    reason = exit.err;
-  });
-  if (!there) skip(cat("the kernel has no link type ", kind, ": ", reason));
+  const os::Exit exit = probe_kind(kind);
+  if (!exit.ok()) skip(cat("no ", kind, " in this kernel: ", exit.err));
 }
+
+bool has_kind(std::string_view kind) { return probe_kind(kind).ok(); }
 
 bool has_bridge_vlans() {
   enter_private_mounts();

@@ -50,6 +50,8 @@ void require_root_or_skip();
 
 // Skips the case if the kernel lacks a link type ("macvlan").
 void require_kind(std::string_view kind);
+// Whether it has it.
+bool has_kind(std::string_view kind);
 
 // Whether bridges of this kernel can keep VLANs apart (CONFIG_BRIDGE_VLAN_FILTERING).
 bool has_bridge_vlans();

@@ -1,6 +1,7 @@
 #include "test/support/scenario.hpp"
 
 #include <algorithm>
+#include <array>
 #include <stdexcept>
 
 #include "test/support/ip_json.hpp"
@@ -51,6 +52,25 @@ json dual_stack() {
           {"routes", json::array({{{"dst", "0.0.0.0/0"}}, {{"dst", "::/0"}}})}};
 }
 
+json ipvlan_with(const json& more) {
+  json config = {{"type", "ipvlan"}};
+  config.update(more);
+  return config;
+}
+
+// What a plugin that brings a link of the host and addresses for it hands on.
+json link_from_chain() {
+  return {{"interfaces", json::array({{{"name", "master0"}}})},
+          {"ips", json::array({{{"address", "10.84.0.5/24"}, {"gateway", "10.84.0.1"}}})},
+          {"routes", json::array({{{"dst", "0.0.0.0/0"}}})}};
+}
+
+json vlan_with(const json& more) {
+  json config = {{"type", "vlan"}, {"master", "master0"}, {"vlanId", 5}};
+  config.update(more);
+  return config;
+}
+
 std::vector<Scenario> make_scenarios() {
   const json iptables = {{"ipMasq", true}, {"ipMasqBackend", "iptables"}};
   const json nftables = {{"ipMasq", true}, {"ipMasqBackend", "nftables"}};
@@ -71,6 +91,11 @@ std::vector<Scenario> make_scenarios() {
       {"ptp-masquerade-iptables", "ptp", ptp_with(iptables)},
       {"macvlan", "macvlan", macvlan_with({{"ipam", host_local("10.90.0.0/16")}})},
       {"macvlan-layer2", "macvlan", macvlan_with(json::object())},
+      {"ipvlan", "ipvlan",
+       ipvlan_with({{"master", "master0"}, {"ipam", host_local("10.85.0.0/16")}})},
+      {"ipvlan-chained", "ipvlan", ipvlan_with({{"prevResult", link_from_chain()}})},
+      {"vlan", "vlan", vlan_with({{"ipam", host_local("10.83.0.0/16")}})},
+      {"dummy", "dummy", {{"type", "dummy"}, {"ipam", host_local("10.82.0.0/16")}}},
       {"host-local", "host-local", {{"type", "bridge"}, {"ipam", dual_stack()}}},
       {"static", "static", {{"type", "bridge"}, {"ipam", static_addresses()}}},
   };
@@ -78,6 +103,16 @@ std::vector<Scenario> make_scenarios() {
 
 bool mentions(const Scenario& what, std::string_view word) {
   return what.name.find(word) != std::string::npos;
+}
+
+// Not every kernel has the link types of these plugins, which are called like them.
+bool needs_kind(const Scenario& what) {
+  constexpr std::array kPlugins = {"bridge", "dummy", "ipvlan", "macvlan", "vlan"};
+  return std::find(kPlugins.begin(), kPlugins.end(), what.plugin) != kPlugins.end();
+}
+
+bool needs_bridge_vlans(const Scenario& what) {
+  return what.plugin == "bridge" && mentions(what, "-vlan");
 }
 
 }  // namespace
@@ -94,19 +129,24 @@ const Scenario& scenario(std::string_view name) {
   return *found;
 }
 
-bool needs_bridge_vlans(const Scenario& what) {
-  return what.plugin == "bridge" && mentions(what, "-vlan");
-}
-
 void require_for(const Scenario& what) {
   if (needs_bridge_vlans(what)) require_bridge_vlans();
-  if (what.plugin == "macvlan") require_kind("macvlan");
-  if (what.plugin == "bridge") require_kind("bridge");
+  if (needs_kind(what)) require_kind(what.plugin);
   if (mentions(what, "iptables")) (void)require_program("iptables");
 }
 
+bool works_here(const Scenario& what) {
+  if (needs_kind(what) && !has_kind(what.plugin)) return false;
+  if (needs_bridge_vlans(what) && !has_bridge_vlans()) return false;
+  return !mentions(what, "iptables") || find_installed("iptables").has_value();
+}
+
+bool stands_on_master(const Scenario& what) {
+  return what.plugin == "macvlan" || what.plugin == "ipvlan" || what.plugin == "vlan";
+}
+
 void prepare_host(const Scenario& what) {
-  if (what.plugin != "macvlan") return;
+  if (!stands_on_master(what)) return;
   (void)ip({"link", "add", "master0", "type", "veth", "peer", "name", "master1"});
   (void)ip({"link", "set", "master0", "up"});
   (void)ip({"link", "set", "master1", "up"});

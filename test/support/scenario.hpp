@@ -23,8 +23,10 @@ const std::vector<Scenario>& scenarios();
 
 // Skips the case if the kernel or the machine lacks what the scenario needs.
 void require_for(const Scenario& what);
-// Whether it needs VLANs on a bridge, which the kernel may lack.
-bool needs_bridge_vlans(const Scenario& what);
+// The same as an answer, for tests that go over every plugin and pass over those that cannot work.
+bool works_here(const Scenario& what);
+// Whether the container's link stands on one of the host, which it does not outlive.
+bool stands_on_master(const Scenario& what);
 // Makes what the plugin's configuration names (macvlan's master) on a fresh host.
 void prepare_host(const Scenario& what);
 

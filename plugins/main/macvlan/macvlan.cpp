@@ -66,7 +66,7 @@ void check(const skel::Request& request) {
       attachment::find_master(sides, config.master, config.link_in_container);
   attachment::check_master_mtu(config.mtu, master);
   const netlink::Link link = check_link(sides.container, config, expected);
-  attachment::check_parent(link, master);
+  attachment::check_parent(sides, link, master);
   delegate::check_addresses(sides.container, link, result);
   delegate::check_routes(sides.container, link, result);
 }

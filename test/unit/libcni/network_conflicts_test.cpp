@@ -105,4 +105,51 @@ TEST_CASE("a macvlan in mode passthru has its master alone") {
   CHECK(conflicts({on_master("a", "eth0", "bridge"), on_master("b", "eth1", "passthru")}).empty());
 }
 
+TEST_CASE("a master carries macvlans or ipvlans but not both") {
+  const auto on_master = [](const std::string& name, const char* type, const char* master) {
+    return network(name, {{"type", type}, {"master", master}});
+  };
+  CHECK(conflicts({on_master("a", "macvlan", "eth0"), on_master("b", "ipvlan", "eth0")}) ==
+        Texts{"/net.d/b.conflist: error: plugins[0].master: the master is also that of network "
+              "\"a\" (value \"eth0\"; hint: a link carries macvlans or ipvlans but not both; see "
+              "/net.d/a.conflist)"});
+  CHECK(conflicts({on_master("a", "macvlan", "eth0"), on_master("b", "ipvlan", "eth1")}).empty());
+  CHECK(conflicts({on_master("a", "macvlan", "eth0"), on_master("b", "vlan", "eth0")}).empty());
+}
+
+TEST_CASE("all ipvlans on a master have one mode") {
+  const auto ipvlan = [](const std::string& name, const json& more) {
+    json plugin = {{"type", "ipvlan"}, {"master", "eth0"}};
+    plugin.update(more);
+    return network(name, plugin);
+  };
+  CHECK(conflicts({ipvlan("a", json::object()), ipvlan("b", {{"mode", "l3"}})}) ==
+        Texts{"/net.d/b.conflist: error: plugins[0].mode: network \"a\" has ipvlans of mode l2 on "
+              "the same master (value \"l3\"; hint: all ipvlans on a link share their mode; see "
+              "/net.d/a.conflist)"});
+  CHECK(conflicts({ipvlan("a", json::object()), ipvlan("b", {{"mode", "l2"}})}).empty());
+  CHECK(conflicts({ipvlan("a", json::object()), ipvlan("b", {{"mode", "l3"}, {"master", "eth1"}})})
+            .empty());
+  // Each in its own container.
+  CHECK(conflicts({ipvlan("a", {{"linkInContainer", true}}),
+                   ipvlan("b", {{"mode", "l3"}, {"linkInContainer", true}})})
+            .empty());
+}
+
+TEST_CASE("a VLAN of a link belongs to one network") {
+  const auto vlan = [](const std::string& name, const json& more) {
+    json plugin = {{"type", "vlan"}, {"master", "eth0"}};
+    plugin.update(more);
+    return network(name, plugin);
+  };
+  CHECK(conflicts({vlan("a", {{"vlanId", 5}}), vlan("b", {{"vlanId", 5}})}) ==
+        Texts{"/net.d/b.conflist: error: plugins[0].vlanId: the VLAN is also that of network \"a\" "
+              "(value 5; hint: only one interface can have a VLAN of a link; see "
+              "/net.d/a.conflist)"});
+  CHECK(conflicts({vlan("a", json::object()), vlan("b", {{"vlanId", 0}})}).size() == 1);
+  CHECK(conflicts({vlan("a", {{"vlanId", 5}}), vlan("b", {{"vlanId", 6}})}).empty());
+  CHECK(conflicts({vlan("a", {{"vlanId", 5}}), vlan("b", {{"vlanId", 5}, {"master", "eth1"}})})
+            .empty());
+}
+
 }  // namespace cni::libcni

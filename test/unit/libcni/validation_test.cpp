@@ -73,7 +73,7 @@ TEST_CASE("a bridge with master and texts for hairpin and vlan has three errors 
         "hint: write true without quotes)");
   CHECK(to_string(found[1]) ==
         "error: plugins[0].master: unknown key \"master\" (value \"eth0\"; hint: it is a key of "
-        "macvlan)");
+        "ipvlan, macvlan, vlan)");
   CHECK(to_string(found[2]) ==
         "error: plugins[0].vlan: expected an integer, got a string (value \"10\"; hint: write 10 "
         "without quotes)");

@@ -1,20 +1,15 @@
 // What containers are told and may tell: announcements of new addresses, and router advertisements
 // that the host has to ignore.
-#include <linux/if_ether.h>
 #include <netinet/icmp6.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
-#include <array>
 #include <chrono>
-#include <cstring>
 #include <thread>
-#include <vector>
 
 #include "pkg/os/fd.hpp"
 #include "test/support/catch.hpp"
+#include "test/support/frame_capture.hpp"
 #include "test/support/ip_json.hpp"
 #include "test/support/plugin_node.hpp"
 
@@ -22,30 +17,6 @@ using namespace cni;
 using namespace cni::test;
 
 namespace {
-
-using Bytes = std::vector<std::uint8_t>;
-
-os::Fd open_capture(const std::string& container) {
-  return ns::Netns::open("/run/netns/" + container).run([] {
-    return os::Fd(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, htons(ETH_P_ALL)));
-  });
-}
-
-// True if a frame that starts at `offset` with `wanted` arrives within two seconds.
-bool captures(const os::Fd& capture, std::size_t offset, const Bytes& wanted) {
-  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(2);
-  while (std::chrono::steady_clock::now() < end) {
-    pollfd polled{capture.get(), POLLIN, 0};
-    if (::poll(&polled, 1, 100) != 1) continue;
-    std::array<std::uint8_t, 2048> frame{};
-    const ssize_t got = ::recv(capture.get(), frame.data(), frame.size(), 0);
-    if (got >= static_cast<ssize_t>(offset + wanted.size()) &&
-        std::equal(wanted.begin(), wanted.end(), frame.begin() + static_cast<long>(offset))) {
-      return true;
-    }
-  }
-  return false;
-}
 
 json bridge_config() {
   return {{"type", "bridge"},

@@ -148,8 +148,54 @@ TEST_CASE("macvlan refuses wrong types and values by key") {
        {{{"bcqueuelen", 4294967296}}, 6, wrong("bcqueuelen", kUnsigned, "the number 4294967296")}});
 }
 
+TEST_CASE("ipvlan refuses wrong types and values by key") {
+  check_all("ipvlan",
+            {{{{"master", 3}}, 6, wrong("master", "a string", "the number 3")},
+             {{{"master", "a/b"}}, 7, "failed to load netconf: master: \"a/b\" cannot be the name"},
+             {{{"mode", "bridge"}}, 7, "failed to load netconf: unknown ipvlan mode: \"bridge\""},
+             {{{"mode", true}}, 6, wrong("mode", "a string", "the boolean true")},
+             {{{"mtu", "x"}}, 6, wrong("mtu", kUnsigned, "the string \"x\"")},
+             {{{"mtu", 10}}, 7, "failed to load netconf: mtu: invalid MTU 10"},
+             {{{"linkInContainer", 1}}, 6, wrong("linkInContainer", kBoolean, "the number 1")},
+             {json::object(), 7, "no plugin name provided"},
+             {{{"ipam", {{"type", ""}}}}, 7, "no plugin name provided"},
+             {{{"prevResult", {{"ips", json::array()}}}}, 7, "no plugin name provided"}});
+}
+
+TEST_CASE("vlan refuses wrong types and values by key") {
+  constexpr const char* kNoMaster =
+      "\"master\" field is required. It specifies the host interface name to create the VLAN for";
+  const auto vlan = [](const json& more) {
+    json config = {{"master", "master0"}};
+    config.update(more);
+    return config;
+  };
+  check_all(
+      "vlan",
+      {{json::object(), 7, kNoMaster},
+       {{{"master", ""}}, 7, kNoMaster},
+       {{{"master", 3}}, 6, wrong("master", "a string", "the number 3")},
+       {{{"master", "a b"}}, 7, "failed to load netconf: master: \"a b\" cannot be"},
+       {vlan({{"vlanId", "5"}}), 6,
+        wrong("vlanId", "an integer from -2147483648 to 2147483647", "the string \"5\"")},
+       {vlan({{"vlanId", -1}}), 7, "invalid VLAN ID -1 (must be between 0 and 4095 inclusive)"},
+       {vlan({{"vlanId", 4095}}), 7, "invalid VLAN ID 4095 (must be between 0 and 4095 inclusive)"},
+       {vlan({{"mtu", 1.5}}), 6, wrong("mtu", kUnsigned, "the number 1.5")},
+       {vlan({{"mtu", 67}}), 7, "failed to load netconf: mtu: invalid MTU 67"},
+       {vlan({{"linkInContainer", "no"}}), 6,
+        wrong("linkInContainer", kBoolean, "the string \"no\"")},
+       {vlan(json::object()), 7, "no plugin name provided"}});
+}
+
+TEST_CASE("dummy refuses a configuration without ipam") {
+  check_all("dummy",
+            {{json::object(), 7, "dummy interface requires an IPAM configuration"},
+             {{{"ipam", {{"type", ""}}}}, 7, "dummy interface requires an IPAM configuration"}});
+}
+
 TEST_CASE("shared keys are refused by path whatever the plugin") {
-  for (const char* type : {"bridge", "ptp", "macvlan", "loopback", "host-local", "static"}) {
+  for (const char* type : {"bridge", "ptp", "macvlan", "ipvlan", "vlan", "dummy", "loopback",
+                           "host-local", "static"}) {
     check_all(type,
               {{{{"ipam", "host-local"}}, 6, "ipam: expected an object, got the string"},
                {{{"ipam", {{"type", 3}}}}, 6, "ipam.type: expected a string, got the number 3"},

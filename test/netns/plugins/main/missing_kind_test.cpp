@@ -1,0 +1,40 @@
+// What a kernel without a plugin's link type leads to.
+#include <string>
+
+#include "test/support/catch.hpp"
+#include "test/support/scenario.hpp"
+#include "test/support/skip.hpp"
+#include "test/support/snapshot.hpp"
+
+using namespace cni::test;
+
+namespace {
+
+void check_missing(const char* kind, const std::string& missing) {
+  if (has_kind(kind)) skip(std::string("this kernel has ") + kind);
+  const Scenario& what = scenario(kind);
+  Namespaces namespaces;
+  prepare_host(what);
+  (void)namespaces.container("one");
+  const Snapshot before = without_shared(take({"one"}));
+  const auto run = [&](const char* command) {
+    return call_in_process(plugin_named(what.plugin), call_of(what, command, "one"));
+  };
+  check_error(run("ADD"), 107,
+              std::string("failed to create ") + kind + ": add " + kind + " eth0: " + missing);
+  CHECK(diff(before, without_shared(take({"one"}))) == "");
+  check_error(run("STATUS"), 50, missing);
+  CHECK(run("DEL").ok());
+}
+
+}  // namespace
+
+TEST_CASE("ipvlan names the kernel option that is missing and leaves nothing", "[netns]") {
+  check_missing("ipvlan", "the kernel has no ipvlan support (CONFIG_IPVLAN)");
+}
+TEST_CASE("vlan names the kernel option that is missing and leaves nothing", "[netns]") {
+  check_missing("vlan", "the kernel has no vlan support (CONFIG_VLAN_8021Q)");
+}
+TEST_CASE("dummy names the kernel option that is missing and leaves nothing", "[netns]") {
+  check_missing("dummy", "the kernel has no dummy support (CONFIG_DUMMY)");
+}

@@ -178,7 +178,7 @@ void require_kind(std::string_view kind) {
     there = exit.ok();
     reason = exit.err;
   });
-  if (!there) skip(cat("the kernel has no link type ", kind, ": ", reason));
+  if (!there) skip(cat("no ", kind, " in this kernel: ", reason));
 }
 
 std::string require_program(std::string_view name) {

@@ -31,12 +31,12 @@ cache_is_complete() {
 # prepare_cache: makes what is missing, and sets $busybox and $qemu (a command with its arguments).
 prepare_cache() {
   local lock
-  ensure_packages "${vm_packages[@]}" || return
-  busybox=$(command -v busybox) || { echo "test/vm/run: no busybox" >&2; return 1; }
-  qemu=(qemu-system-x86_64)
   mkdir -p "$cache" || return
   exec {lock}>"$cache/lock"
   flock "$lock" || return
+  ensure_packages "${vm_packages[@]}" || return
+  busybox=$(command -v busybox) || { echo "test/vm/run: no busybox" >&2; return 1; }
+  qemu=(qemu-system-x86_64)
   # What a killed run left unfinished.
   rm -rf "$cache"/new.*
   [[ -d $kernel ]] || make_folder "$kernel" make_kernel || return

@@ -35,7 +35,9 @@ done
 if [[ $tests == ON ]]; then packages+=("${test_packages[@]}"); fi
 ensure_packages "${packages[@]}"
 if command -v ccache >/dev/null; then
-  arguments=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache "${arguments[@]}")
+  # Without these two, ccache would not keep what is compiled with a precompiled header.
+  launcher="env;CCACHE_SLOPPINESS=pch_defines,time_macros;ccache"
+  arguments=(-DCMAKE_CXX_COMPILER_LAUNCHER="$launcher" "${arguments[@]}")
 fi
 
 # Both forms write the same names in bin/, so each has a build folder of its own, and the links of one must go before the

@@ -137,6 +137,9 @@ TEST_CASE("DEL clears what a killed ptp left", "[cli][netns]") {
   check_killed("ptp-masquerade-nftables");
 }
 TEST_CASE("DEL clears what a killed macvlan left", "[cli][netns]") { check_killed("macvlan"); }
+TEST_CASE("DEL brings the device of a killed host-device back", "[cli][netns]") {
+  check_killed("host-device");
+}
 TEST_CASE("DEL clears what a killed host-local left", "[cli][netns]") {
   check_killed("host-local");
 }
@@ -150,6 +153,9 @@ TEST_CASE("ptp leaves nothing when its delegate is killed", "[cli][netns]") {
 }
 TEST_CASE("macvlan leaves nothing when its delegate is killed", "[cli][netns]") {
   check_delegate_killed("macvlan");
+}
+TEST_CASE("host-device gives its device back when its delegate is killed", "[cli][netns]") {
+  check_delegate_killed("host-device");
 }
 
 TEST_CASE("loopback leaves nothing when a system call fails for want of memory", "[cli][netns]") {
@@ -181,6 +187,14 @@ TEST_CASE("macvlan leaves nothing when a system call fails for want of memory", 
 }
 TEST_CASE("macvlan leaves nothing when a system call fails on its device", "[cli][netns]") {
   check_failing("macvlan", EIO);
+}
+TEST_CASE("host-device gives its device back when a system call fails for want of memory",
+          "[cli][netns]") {
+  check_failing("host-device", ENOMEM);
+}
+TEST_CASE("host-device gives its device back when a system call fails on its device",
+          "[cli][netns]") {
+  check_failing("host-device", EIO);
 }
 TEST_CASE("host-local leaves nothing when a system call fails for want of memory", "[cli][netns]") {
   check_failing("host-local", ENOMEM);

@@ -132,6 +132,12 @@ TEST_CASE("macvlan is swapped with the reference", "[cli][netns]") { check_scena
 TEST_CASE("macvlan at layer 2 is swapped with the reference", "[cli][netns]") {
   check_scenario("macvlan-layer2");
 }
+TEST_CASE("host-device is swapped with the reference", "[cli][netns]") {
+  check_scenario("host-device");
+}
+TEST_CASE("host-device at layer 2 is swapped with the reference", "[cli][netns]") {
+  check_scenario("host-device-layer2");
+}
 TEST_CASE("host-local is swapped with the reference", "[cli]") { check_scenario("host-local"); }
 TEST_CASE("static is swapped with the reference", "[cli]") { check_scenario("static"); }
 

@@ -93,6 +93,10 @@ TEST_CASE("macvlan is undone from every step", "[netns][kind:macvlan]") {
 TEST_CASE("macvlan at layer 2 is undone from every step", "[netns][kind:macvlan]") {
   check_undo("macvlan-layer2", 1);
 }
+TEST_CASE("host-device is undone from every step", "[netns]") { check_undo("host-device", 2); }
+TEST_CASE("host-device at layer 2 is undone from every step", "[netns]") {
+  check_undo("host-device-layer2", 1);
+}
 TEST_CASE("host-local is undone from every step", "[netns]") { check_undo("host-local", 2); }
 TEST_CASE("static has nothing to undo", "[netns]") { check_undo("static", 0); }
 

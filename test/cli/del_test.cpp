@@ -30,8 +30,9 @@ void lose_netns_and_path(Namespaces& namespaces, const Scenario& /*unused*/, Cal
 void forget_path(Namespaces& namespaces, const Scenario& what, Call& call) {
   call.netns.clear();
   // Nothing on the host leads to a macvlan in a namespace that nobody names: it ends with the
-  // namespace.
-  if (what.plugin == "macvlan") namespaces.remove_container("one");
+  // namespace. Nor to a device of the host's.
+  const bool is_out_of_reach = what.plugin == "macvlan" || what.plugin == "host-device";
+  if (is_out_of_reach) namespaces.remove_container("one");
 }
 
 void plain_file(Namespaces& namespaces, const Scenario& /*unused*/, Call& call) {
@@ -60,6 +61,7 @@ void spoil_config(Namespaces& /*unused*/, const Scenario& what, Call& call) {
   config["ipMasqBackend"] = "carrier pigeon";
   config["macspoofchk"] = 1;
   config["master"] = "no-such-master";
+  config["device"] = json::array();
   call.input = config.dump();
 }
 
@@ -107,6 +109,8 @@ void check_deletes(Namespaces& namespaces, const Scenario& what, const Mishap& m
   REQUIRE(added.ok());
   Call del = call_of(what, "DEL", "one", "1.1.0", with_prev_result ? added.document : json());
   mishap.act(namespaces, what, del);
+  const bool device_is_gone =
+      what.plugin == "host-device" && !(namespace_exists("one") && find_link_json("one", "eth0"));
   for (const char* round : {"first", "second"}) {
     const PluginRun deleted = call(what.plugin, del);
     INFO(round << " DEL: " << deleted.describe());
@@ -114,6 +118,7 @@ void check_deletes(Namespaces& namespaces, const Scenario& what, const Mishap& m
     CHECK(deleted.out.empty());
     // The kernel takes the links of a namespace away on its own time.
     if (!namespace_exists("one")) settle();
+    if (device_is_gone) prepare_host(what);
     CHECK(diff(before, without_shared(take({}))) == "");
   }
   if (namespace_exists("one")) {
@@ -160,6 +165,12 @@ TEST_CASE("DEL of ptp with iptables tolerates what is missing", "[cli][netns]") 
   check_matrix("ptp-masquerade-iptables");
 }
 TEST_CASE("DEL of macvlan tolerates what is missing", "[cli][netns]") { check_matrix("macvlan"); }
+TEST_CASE("DEL of host-device tolerates what is missing", "[cli][netns]") {
+  check_matrix("host-device");
+}
+TEST_CASE("DEL of host-device at layer 2 tolerates what is missing", "[cli][netns]") {
+  check_matrix("host-device-layer2");
+}
 TEST_CASE("DEL of host-local tolerates what is missing", "[cli][netns]") {
   check_matrix("host-local");
 }

@@ -36,6 +36,12 @@ json macvlan_with(const json& more) {
   return config;
 }
 
+json host_device_with(const json& more) {
+  json config = {{"type", "host-device"}, {"device", "nic0"}};
+  config.update(more);
+  return config;
+}
+
 json static_addresses() {
   return {{"type", "static"},
           {"addresses", json::array({{{"address", "10.87.0.5/24"}, {"gateway", "10.87.0.1"}},
@@ -68,9 +74,19 @@ std::vector<Scenario> make_scenarios() {
       {"ptp-masquerade-iptables", "ptp", ptp_with(iptables)},
       {"macvlan", "macvlan", macvlan_with({{"ipam", host_local("10.90.0.0/16")}})},
       {"macvlan-layer2", "macvlan", macvlan_with(json::object())},
+      {"host-device", "host-device", host_device_with({{"ipam", host_local("10.91.0.0/16")}})},
+      {"host-device-layer2", "host-device", host_device_with(json::object())},
       {"host-local", "host-local", {{"type", "bridge"}, {"ipam", dual_stack()}}},
       {"static", "static", {{"type", "bridge"}, {"ipam", static_addresses()}}},
   };
+}
+
+// A device that can be lent, which is down as one that comes back. It ends with the namespace that
+// it is in, unlike hardware, and is then made again.
+void make_device() {
+  if (find_link_json("", "nic0")) return;
+  (void)ip({"link", "add", "nic0", "address", "02:00:00:00:91:00", "type", "veth", "peer", "name",
+            "wire0", "address", "02:00:00:00:91:01"});
 }
 
 bool mentions(const Scenario& what, std::string_view word) {
@@ -98,6 +114,7 @@ void require_for(const Scenario& what) {
 }
 
 void prepare_host(const Scenario& what) {
+  if (what.plugin == "host-device") make_device();
   if (what.plugin != "macvlan") return;
   (void)ip({"link", "add", "master0", "type", "veth", "peer", "name", "master1"});
   (void)ip({"link", "set", "master0", "up"});

@@ -23,7 +23,8 @@ const std::vector<Scenario>& scenarios();
 
 // Skips the case if the kernel or the machine lacks what the scenario needs.
 void require_for(const Scenario& what);
-// Makes what the plugin's configuration names (macvlan's master) on a fresh host.
+// Makes what the plugin's configuration names (macvlan's master) on a fresh host. A device for
+// host-device is made only where it is missing.
 void prepare_host(const Scenario& what);
 
 // Brings a fresh container to the state that DEL leaves it in, so that snapshots can be compared:

@@ -46,11 +46,11 @@ void give_back(const skel::Request& request, const Device& device) {
 netlink::Link take(const skel::Request& request, const Config& config, attachment::Sides& sides,
                    os::Undo& undo) {
   const Device device = find_device(sides.host, config);
-  netlink::Link link =
-      move_to_container(sides, device, request.ifname, tag_of(request, device.link));
+  require_free_name(sides.container, device, request.ifname);
+  // Before the move, which may be done although its answer is lost.
   undo.push(cat("give ", device.name, " back to the host"),
             [request, device] { give_back(request, device); });
-  return link;
+  return move_to_container(sides, device, request.ifname, tag_of(request, device.link));
 }
 
 // The kernel has no interface for it, so that addresses are only reported.

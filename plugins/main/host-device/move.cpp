@@ -136,14 +136,17 @@ void restore_mac(netlink::Socket& container, const Link& link, const Mac& mac) {
 
 }  // namespace
 
+void require_free_name(netlink::Socket& container, const Device& device,
+                       const std::string& ifname) {
+  if (!netlink::find_link(container, ifname)) return;
+  throw Error(Code::kConflict,
+              cat("failed to move ", quote(device.link.name), " to the container: ", quote(ifname),
+                  " already exists"),
+              "the container has an interface of that name; choose another CNI_IFNAME", EEXIST);
+}
+
 Link move_to_container(attachment::Sides& sides, const Device& device, const std::string& ifname,
                        std::uint32_t tag) {
-  if (netlink::find_link(sides.container, ifname)) {
-    throw Error(Code::kConflict,
-                cat("failed to move ", quote(device.link.name),
-                    " to the container: ", quote(ifname), " already exists"),
-                "the container has an interface of that name; choose another CNI_IFNAME", EEXIST);
-  }
   try {
     try {
       send_to_container(sides, device, ifname, tag);

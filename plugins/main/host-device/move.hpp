@@ -14,8 +14,11 @@
 
 namespace cni::host_device {
 
+// Throws Code::kConflict if the container has an interface of that name.
+void require_free_name(netlink::Socket& container, const Device& device, const std::string& ifname);
+
 // Moves the device to the container under a name that is free there, with its name on the host as
-// alias. It is down then. After an error it is on the host as before.
+// alias. It is down then. After an error it may be there nevertheless, but under no other name.
 netlink::Link move_to_container(attachment::Sides& sides, const Device& device,
                                 const std::string& ifname, std::uint32_t tag);
 

@@ -87,12 +87,15 @@ std::string interface_of_kernel_path(const std::string& path) {
   throw not_found(cat("no net directory under ", path));
 }
 
+// The kernel deletes other links with their namespace, and brings these back.
+bool is_hardware(const netlink::Link& link) { return link.kind.empty() || link.kind == "can"; }
+
 // Those that hardware stands behind, which are what somebody looks for.
 std::string list_physical(netlink::Socket& host) {
   std::string list;
   std::size_t count = 0;
   (void)netlink::find_link_if(host, [&](const netlink::Link& link) {
-    const bool listed = link.kind.empty() && (link.flags & IFF_LOOPBACK) == 0;
+    const bool listed = is_hardware(link) && (link.flags & IFF_LOOPBACK) == 0;
     if (listed && ++count <= kMostListed) {
       list += cat(list.empty() ? "" : ", ", link.name, ' ', link.mac.to_string());
     }
@@ -110,7 +113,7 @@ netlink::Link find_by_hwaddr(netlink::Socket& host, const Mac& mac) {
   int best_rank = 0;
   (void)netlink::find_link_if(host, [&](const netlink::Link& link) {
     if (link.mac != mac && link.permanent_mac != mac) return false;
-    const int rank = (link.kind.empty() ? 2 : 0) + (link.mac == mac ? 1 : 0) + 1;
+    const int rank = (is_hardware(link) ? 2 : 0) + (link.mac == mac ? 1 : 0) + 1;
     if (rank > best_rank) {
       best = link;
       best_rank = rank;
@@ -204,7 +207,7 @@ std::optional<netlink::Link> find_brought_back(netlink::Socket& host, const Conf
   if (config.selector() != Selector::kName) return std::nullopt;
   if (netlink::find_link(host, config.device)) return std::nullopt;
   return netlink::find_link_if(host, [&](const netlink::Link& link) {
-    return link.kind.empty() && link.alias == config.device;
+    return is_hardware(link) && link.alias == config.device;
   });
 }
 

@@ -140,6 +140,7 @@ TEST_CASE("DEL clears what a killed macvlan left", "[cli][netns]") { check_kille
 TEST_CASE("DEL brings the device of a killed host-device back", "[cli][netns]") {
   check_killed("host-device");
 }
+TEST_CASE("DEL clears what a killed tap left", "[cli][netns]") { check_killed("tap"); }
 TEST_CASE("DEL clears what a killed host-local left", "[cli][netns]") {
   check_killed("host-local");
 }
@@ -156,6 +157,9 @@ TEST_CASE("macvlan leaves nothing when its delegate is killed", "[cli][netns]") 
 }
 TEST_CASE("host-device gives its device back when its delegate is killed", "[cli][netns]") {
   check_delegate_killed("host-device");
+}
+TEST_CASE("tap leaves nothing when its delegate is killed", "[cli][netns]") {
+  check_delegate_killed("tap");
 }
 
 TEST_CASE("loopback leaves nothing when a system call fails for want of memory", "[cli][netns]") {
@@ -195,6 +199,12 @@ TEST_CASE("host-device gives its device back when a system call fails for want o
 TEST_CASE("host-device gives its device back when a system call fails on its device",
           "[cli][netns]") {
   check_failing("host-device", EIO);
+}
+TEST_CASE("tap leaves nothing when a system call fails for want of memory", "[cli][netns]") {
+  check_failing("tap", ENOMEM);
+}
+TEST_CASE("tap leaves nothing when a system call fails on its device", "[cli][netns]") {
+  check_failing("tap", EIO);
 }
 TEST_CASE("host-local leaves nothing when a system call fails for want of memory", "[cli][netns]") {
   check_failing("host-local", ENOMEM);

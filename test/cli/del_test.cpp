@@ -31,7 +31,8 @@ void forget_path(Namespaces& namespaces, const Scenario& what, Call& call) {
   call.netns.clear();
   // Nothing on the host leads to a macvlan in a namespace that nobody names: it ends with the
   // namespace. Nor to a device of the host's.
-  const bool is_out_of_reach = what.plugin == "macvlan" || what.plugin == "host-device";
+  const bool is_out_of_reach =
+      what.plugin == "macvlan" || what.plugin == "host-device" || what.plugin == "tap";
   if (is_out_of_reach) namespaces.remove_container("one");
 }
 
@@ -171,6 +172,7 @@ TEST_CASE("DEL of host-device tolerates what is missing", "[cli][netns]") {
 TEST_CASE("DEL of host-device at layer 2 tolerates what is missing", "[cli][netns]") {
   check_matrix("host-device-layer2");
 }
+TEST_CASE("DEL of tap tolerates what is missing", "[cli][netns]") { check_matrix("tap"); }
 TEST_CASE("DEL of host-local tolerates what is missing", "[cli][netns]") {
   check_matrix("host-local");
 }

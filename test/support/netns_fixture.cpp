@@ -168,6 +168,7 @@ void require_kind(std::string_view kind) {
     std::vector<std::string> argv = {"ip", "link", "add"};
     if (has_parent) argv.insert(argv.end(), {"link", "probe0"});
     argv.insert(argv.end(), {"name", "probe2", "type", std::string(kind)});
+    if (kind == "tap") argv = {"ip", "tuntap", "add", "name", "probe2", "mode", "tap"};
     const std::string extra = probe_arguments(kind);
     if (!extra.empty()) {
       const std::size_t space = extra.find(' ', 1);

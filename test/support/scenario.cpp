@@ -42,6 +42,12 @@ json host_device_with(const json& more) {
   return config;
 }
 
+json tap_with(const json& more) {
+  json config = {{"type", "tap"}, {"mtu", 1400}, {"mac", "02:00:00:00:92:00"}, {"owner", 1000}};
+  config.update(more);
+  return config;
+}
+
 json static_addresses() {
   return {{"type", "static"},
           {"addresses", json::array({{{"address", "10.87.0.5/24"}, {"gateway", "10.87.0.1"}},
@@ -76,6 +82,8 @@ std::vector<Scenario> make_scenarios() {
       {"macvlan-layer2", "macvlan", macvlan_with(json::object())},
       {"host-device", "host-device", host_device_with({{"ipam", host_local("10.91.0.0/16")}})},
       {"host-device-layer2", "host-device", host_device_with(json::object())},
+      {"tap", "tap", tap_with({{"ipam", host_local("10.92.0.0/16")}})},
+      {"tap-layer2", "tap", tap_with({{"group", 1000}})},
       {"host-local", "host-local", {{"type", "bridge"}, {"ipam", dual_stack()}}},
       {"static", "static", {{"type", "bridge"}, {"ipam", static_addresses()}}},
   };
@@ -110,6 +118,7 @@ const Scenario& scenario(std::string_view name) {
 void require_for(const Scenario& what) {
   if (what.plugin == "macvlan") require_kind("macvlan");
   if (what.plugin == "bridge") require_kind("bridge");
+  if (what.plugin == "tap") require_kind("tap");
   if (mentions(what, "iptables")) (void)require_program("iptables");
 }
 

@@ -156,9 +156,8 @@ std::optional<Link> find_in_container(netlink::Socket& container, const Evidence
 
 std::optional<Mac> mac_to_restore(const Evidence& evidence, const Link& link) {
   if (link.permanent_mac.empty() || link.mac == link.permanent_mac) return std::nullopt;
-  const bool had_it = (is_tagged(evidence, link) && (link.tag & kHadPermanentMac) != 0) ||
-                      link.permanent_mac == evidence.prev_mac ||
-                      link.permanent_mac == evidence.hwaddr;
+  const bool had_it = is_tagged(evidence, link) ? (link.tag & kHadPermanentMac) != 0
+                                                : link.permanent_mac == evidence.prev_mac;
   if (!had_it) return std::nullopt;
   return link.permanent_mac;
 }

@@ -11,8 +11,8 @@ namespace cni::netlink {
 struct TapSpec {
   std::string name;
   bool multi_queue = false;
-  bool packet_info = false;            // a header of four octets before each frame
-  bool vnet_header = false;            // a virtio header before each frame
+  bool packet_info = false;  // a header of four octets before each frame
+  bool vnet_header = false;  // a virtio header before each frame
   // Who may open it beside the administrator. With neither, everybody who may open /dev/net/tun.
   std::optional<std::uint32_t> owner;
   std::optional<std::uint32_t> group;

@@ -180,16 +180,3 @@ TEST_CASE("hardware that comes back with the end of its namespace gets its name 
   node.del(config, "c2");
   CHECK(mac_of("", "hw0") == node.mac);
 }
-
-TEST_CASE("host-device lends a device that cannot carry IPv4", "[netns][kind:vcan]") {
-  require_kind("vcan");
-  PluginNode node;
-  (void)node.spaces.container("c1");
-  (void)ip({"link", "add", "can0", "type", "vcan"});
-  const json config = {{"type", "host-device"}, {"device", "can0"}};
-  const json result = node.add(config);
-  CHECK(find_link_json("c1", "eth0")->at("ifalias") == "can0");
-  node.check(config, result);
-  node.del(config);
-  CHECK(find_link_json("", "can0"));
-}

@@ -154,6 +154,21 @@ TEST_CASE("host-device names an alternative name that is in the way", "[netns]")
   CHECK(find_link_json("", "nic0"));
 }
 
+TEST_CASE("host-device lends a device that cannot carry IPv4 without tagging it",
+          "[netns][kind:ifb]") {
+  require_kind("ifb");
+  HostDeviceNode node;
+  (void)ip({"link", "add", "ifb7", "type", "ifb"});
+  (void)ip({"link", "set", "ifb7", "mtu", "60"});
+  const json config = host_device({{"device", "ifb7"}});
+  const json result = node.add(config);
+  CHECK(sysctl("c1", "net/ipv4/conf/eth0/tag") == "0");
+  node.check(config, result);
+  HostDeviceNode::rename("eth0", "wan0");
+  node.del(config);
+  CHECK(find_link_json("", "ifb7"));
+}
+
 TEST_CASE("CHECK of host-device names what is wrong with the device", "[netns]") {
   HostDeviceNode node;
   const json config = host_device_with_addresses();

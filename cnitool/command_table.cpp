@@ -55,6 +55,7 @@ constexpr Names kCommonOptions[] = {"json", "help"};
 constexpr Argument kNetwork{"NETWORK", true, Complete::kNetwork};
 constexpr Argument kAttachment[] = {kNetwork, {"NETNS", true, Complete::kNetns}};
 constexpr Argument kNetworkOnly[] = {kNetwork};
+constexpr Argument kMaybeNetwork[] = {{"NETWORK", false, Complete::kNetwork}};
 constexpr Argument kNetworkAndMore[] = {kNetwork, {"NETNS", false, Complete::kNetns}};
 constexpr Argument kCached[] = {kNetwork, {"CONTAINER"}, {"IFNAME", false}};
 constexpr Argument kShell[] = {{"SHELL", true, Complete::kShell}};
@@ -89,6 +90,8 @@ constexpr Names kStatusExamples[] = {"cnitool status mynet && echo ready"};
 constexpr Names kVersionExamples[] = {"cnitool version mynet"};
 constexpr Names kListExamples[] = {"cnitool list", "cnitool list --conf-dir ./net.d --json"};
 constexpr Names kValidateExamples[] = {"cnitool validate ./my.conflist"};
+constexpr Names kDoctorExamples[] = {
+    "cnitool doctor mynet", "cnitool doctor --json | jq '.needs[] | select(.present | not)'"};
 constexpr Names kLsExamples[] = {"cnitool cache ls"};
 constexpr Names kShowExamples[] = {"cnitool cache show mynet cnitool-77383ca0a0715733ca6f eth0"};
 constexpr Names kPruneExamples[] = {"cnitool cache prune --gone --yes"};
@@ -175,6 +178,18 @@ constexpr Command kCommands[] = {
          "warnings alone are none.",
      .examples = kValidateExamples,
      .run = validate},
+    {.name = "doctor",
+     .about = "Look whether this host has what the plugins need.",
+     .arguments = kMaybeNetwork,
+     .options = kFolders,
+     .description =
+         "Shows the kernel features, programs, kernel parameters and permissions that the plugins "
+         "of a network need, or without one all that are in the plugin folders, and whether they "
+         "are here. What only some configurations need has that under FOR; of a network it is "
+         "needed or not shown. Fails if something is missing that is needed. Changes nothing, but "
+         "the kernel may load modules.",
+     .examples = kDoctorExamples,
+     .run = doctor},
     {.name = "cache ls",
      .about = "Show the remembered attachments.",
      .arguments = {},

@@ -26,6 +26,9 @@ Report version(Session& session);
 // validate.cpp
 Report validate(Session& session);
 
+// doctor.cpp
+Report doctor(Session& session);
+
 // cache.cpp
 Report cache_ls(Session& session);
 Report cache_show(Session& session);

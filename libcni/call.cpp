@@ -107,7 +107,7 @@ std::string run(const RuntimeSettings& settings, const CallOptions& options, con
                 cat("the call was cancelled before plugin ", call.type, " was run"));
   }
   os::Command command;
-  command.path = delegate::find_in_path(call.type, join(settings.plugin_folders, ':'));
+  command.path = delegate::find_in_folders(call.type, settings.plugin_folders);
   command.argv = {command.path};
   command.input = call.input;
   command.environment = environment_for(settings, call, options.trace);

@@ -87,6 +87,14 @@ std::vector<std::string> own_environment() {
   return out;
 }
 
+const json* pointer_to(const std::optional<json>& value) { return value ? &*value : nullptr; }
+
+// How far an ADD has come.
+struct Added {
+  std::optional<json> result;  // of the last plugin that succeeded
+  std::size_t plugins = 0;     // that were run, the failed one included
+};
+
 // The plugins of one network, called for one attachment or for none.
 class Chain {
  public:
@@ -115,6 +123,26 @@ class Chain {
       error.add_detail(cat("plugin ", quote(plugin.type), ", ", describe(network_, where_)));
       throw;
     }
+  }
+
+  // ADD of all plugins. What has been done so far stands in `added`, also after an error.
+  void add(Added& added) const {
+    for (const PluginConfig& plugin : network_.plugins) {
+      located(plugin, [&] {
+        context(plugin_failed(plugin, "add"), [&] {
+          const json prev = added.result ? in_version(*added.result, network_.cni_version) : json();
+          // One that is not there needs no DEL.
+          (void)delegate::find_in_folders(plugin.type, settings_.plugin_folders);
+          ++added.plugins;
+          added.result = added_result(call(plugin, Command::kAdd, added.result ? &prev : nullptr),
+                                      network_.cni_version);
+        });
+      });
+    }
+    if (added.result) return;
+    throw Error(Code::kInvalidNetworkConfig,
+                cat("network ", quote(network_.name), " has no plugins"),
+                "its plugins list needs at least one");
   }
 
   // DEL of the first `count` plugins, the last of them first.
@@ -174,8 +202,6 @@ bool is_cached(const Cache& cache, const Network& network, const ContainerInterf
   }
 }
 
-const json* pointer_to(const std::optional<json>& value) { return value ? &*value : nullptr; }
-
 void store(const Cache& cache, const Network& network, const ContainerInterface& where,
            const json& result) {
   context(cat("failed to set network ", quote(network.name), " cached result"), [&] {
@@ -189,6 +215,16 @@ void store(const Cache& cache, const Network& network, const ContainerInterface&
                  .result = result.dump(),
                  .file = {}});
   });
+}
+
+// Deletes again what a failed ADD has made; the error gets told what could not be.
+void take_back(const Chain& chain, const Network& network, const Added& added, Error& error) {
+  const bool passes_result = version_of(network) >= kFirstWithCheck;
+  try {
+    chain.del(added.plugins, passes_result ? pointer_to(added.result) : nullptr, true);
+  } catch (const Error& failure) {
+    error.add_detail(cat("undo failed: ", failure.what()));
+  }
 }
 
 }  // namespace
@@ -211,44 +247,22 @@ Attached Runtime::add(const Network& network, const ContainerInterface& where,
   check_names(network, where);
   (void)cache_.path_of(network.name, where.container_id, where.ifname);
   const Chain chain(settings_, options, network, &where);
-  const bool passes_result_to_del = version_of(network) >= kFirstWithCheck;
   const bool is_attached = is_cached(cache_, network, where);
-  std::optional<json> result;
-  std::size_t ran = 0;
+  Added added;
   try {
-    for (const PluginConfig& plugin : network.plugins) {
-      chain.located(plugin, [&] {
-        context(plugin_failed(plugin, "add"), [&] {
-          const json prev = result ? in_version(*result, network.cni_version) : json();
-          (void)find_plugin(plugin.type);
-          ++ran;
-          result = added_result(chain.call(plugin, Command::kAdd, result ? &prev : nullptr),
-                                network.cni_version);
-        });
-      });
-    }
-    if (!result) {
-      throw Error(Code::kInvalidNetworkConfig,
-                  cat("network ", quote(network.name), " has no plugins"),
-                  "its plugins list needs at least one");
-    }
-    Attached out{.result = read_result(Reader(*result), network.cni_version),
-                 .json = result->dump(4)};
-    store(cache_, network, where, *result);
+    chain.add(added);
+    Attached out{.result = read_result(Reader(*added.result), network.cni_version),
+                 .json = added.result->dump(4)};
+    store(cache_, network, where, *added.result);
     return out;
   } catch (Error& error) {
     if (!options.undo_on_failure) throw;
     if (is_attached) {
       error.add_detail("it was attached before, and stays so; del comes before another add");
-      throw;
-    }
-    try {
+    } else {
       CallOptions undoing = options;
       undoing.cancellation = nullptr;
-      Chain(settings_, undoing, network, &where)
-          .del(ran, passes_result_to_del ? pointer_to(result) : nullptr, true);
-    } catch (const Error& failure) {
-      error.add_detail(cat("undo failed: ", failure.what()));
+      take_back(Chain(settings_, undoing, network, &where), network, added, error);
     }
     throw;
   }
@@ -374,11 +388,7 @@ PluginVersions Runtime::version(std::string_view type, const CallOptions& option
 }
 
 std::string Runtime::find_plugin(std::string_view type) const {
-  std::string path;
-  for (const std::string& folder : settings_.plugin_folders) {
-    path += cat(path.empty() ? "" : ":", folder);
-  }
-  return delegate::find_in_path(type, path);
+  return delegate::find_in_folders(type, settings_.plugin_folders);
 }
 
 }  // namespace cni::libcni

@@ -59,8 +59,11 @@ void check_type(std::string_view type) {
 }
 
 std::string find_in_path(std::string_view type, std::string_view cni_path) {
+  return find_in_folders(type, split_path(cni_path));
+}
+
+std::string find_in_folders(std::string_view type, std::span<const std::string> folders) {
   check_type(type);
-  const std::vector<std::string> folders = split_path(cni_path);
   if (folders.empty()) throw Error(Code::kInvalidEnvironment, "no paths provided");
   std::string searched;
   for (const std::string& folder : folders) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -19,6 +20,7 @@ void check_type(std::string_view type);
 // The plugin's path: the first folder of CNI_PATH with a regular file of that name. Throws `no
 // paths provided` and `failed to find plugin "X" in path [a b]`.
 std::string find_in_path(std::string_view type, std::string_view cni_path);
+std::string find_in_folders(std::string_view type, std::span<const std::string> folders);
 
 // How a plugin failed: the error object on its stdout, or Code::kDelegateFailed with its exit
 // status or signal and the end of its stderr.

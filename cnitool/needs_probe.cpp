@@ -1,0 +1,114 @@
+// Whether this host has what the plugins need.
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "cnitool/needs.hpp"
+#include "pkg/netfilter/masquerade.hpp"
+#include "pkg/netlink/new_link.hpp"
+#include "pkg/os/fd.hpp"
+#include "pkg/os/file.hpp"
+#include "pkg/types/error.hpp"
+
+namespace cni::cnitool {
+namespace {
+
+using nlohmann::json;
+
+bool has_capability(unsigned number) {
+  __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+  __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3] = {};
+  if (::syscall(SYS_capget, &header, sets) != 0) return false;
+  return (sets[CAP_TO_INDEX(number)].effective & CAP_TO_MASK(number)) != 0;
+}
+
+std::string missing_capability(std::string_view name) {
+  const unsigned number = name == "CAP_SYS_ADMIN" ? CAP_SYS_ADMIN : CAP_NET_ADMIN;
+  return has_capability(number) ? "" : "this process does not have it; run as root";
+}
+
+// What fn throws, as a sentence; empty if it does not.
+template <class Fn>
+std::string complaint(Fn&& fn) {
+  try {
+    fn();
+    return {};
+  } catch (const Error& error) {
+    return error.details.empty() ? error.msg : cat(error.msg, "; ", error.details);
+  }
+}
+
+std::string missing_link_type(std::string_view kind) {
+  if (!has_capability(CAP_NET_ADMIN)) return "cannot be asked for without CAP_NET_ADMIN";
+  return complaint([&] {
+    netlink::Socket socket = netlink::Socket::open();
+    netlink::require_link_kind(socket, kind);
+  });
+}
+
+std::string missing_tun_device() {
+  constexpr const char* kPath = "/dev/net/tun";
+  const os::Fd device(::open(kPath, O_RDWR | O_CLOEXEC));
+  if (device) return {};
+  const int error = errno;
+  const char* advice = error == ENODEV   ? "; the kernel has no TUN/TAP support (CONFIG_TUN)"
+                       : error == ENOENT ? "; make it by: modprobe tun"
+                                         : "";
+  return cat(errno_text(error), advice);
+}
+
+std::string missing_sysctl(std::string_view argument) {
+  const std::size_t equals = argument.find('=');
+  const std::string path = cat("/proc/sys/", argument.substr(0, equals));
+  std::optional<std::string> value = os::read_file(path);
+  if (!value) return "the kernel does not have it";
+  while (!value->empty() && value->back() == '\n') value->pop_back();
+  if (*value == argument.substr(equals + 1)) return {};
+  if (::access(path.c_str(), W_OK) == 0) return {};
+  return cat("it is ", *value, " and cannot be written: ", errno_text(errno));
+}
+
+// The folder, or the one above in which it would be made.
+std::string missing_folder(std::string path) {
+  while (path.size() > 1 && ::access(path.c_str(), F_OK) != 0 && errno == ENOENT) {
+    path = os::folder_of(path);
+  }
+  if (::access(path.c_str(), W_OK | X_OK) == 0) return {};
+  return cat(path, " cannot be written: ", errno_text(errno));
+}
+
+}  // namespace
+
+std::string missing_here(const Need& need, const json& config, std::string_view search_path) {
+  const auto masquerade = [&](std::string_view backend) {
+    return complaint([&] { netfilter::probe_masquerade(backend, search_path); });
+  };
+  switch (need.what) {
+    case Needed::kCapability:
+      return missing_capability(need.argument);
+    case Needed::kLinkType:
+      return missing_link_type(need.argument);
+    case Needed::kBridgeVlans:
+      return {};
+    case Needed::kTunDevice:
+      return missing_tun_device();
+    case Needed::kNftables:
+      return masquerade("nftables");
+    case Needed::kIptables:
+      return masquerade("iptables");
+    case Needed::kMasquerade:
+      return masquerade("");
+    case Needed::kSysctl:
+      return missing_sysctl(need.argument);
+    case Needed::kFolder:
+      break;
+  }
+  return missing_folder(argument_of(need, config));
+}
+
+}  // namespace cni::cnitool

@@ -40,15 +40,15 @@ bool remove_link(const skel::Request& request) {
 }
 
 netlink::Link check_link(netlink::Socket& container, const Interface& expected,
-                         std::string_view kind) {
+                         std::optional<std::string_view> kind) {
   auto link = netlink::find_link(container, expected.name);
   if (!link) {
     throw Error(Code::kCheckFailed,
                 cat("Container Interface name in prevResult: ", expected.name, " not found"));
   }
-  if (link->kind != kind) {
+  if (kind && link->kind != *kind) {
     throw Error(Code::kCheckFailed,
-                cat("Error: Container interface ", link->name, " not of type ", kind));
+                cat("Error: Container interface ", link->name, " not of type ", *kind));
   }
   if (!expected.mac.empty() && expected.mac != link->mac.to_string()) {
     throw Error(Code::kCheckFailed, cat("Interface ", link->name, " Mac ", link->mac.to_string(),

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <initializer_list>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,10 +28,11 @@ void push_link_removal(const skel::Request& request, os::Undo& undo);
 // had that name. False if there is no such namespace or link.
 bool remove_link(const skel::Request& request);
 
-// CHECK: the link that prevResult describes, of the given kind ("veth") and with its MAC address.
-// Throws Code::kCheckFailed.
+// CHECK: the link that prevResult describes, with its MAC address and, if one is given, of that
+// kind
+// ("veth"). Throws Code::kCheckFailed.
 netlink::Link check_link(netlink::Socket& container, const Interface& expected,
-                         std::string_view kind);
+                         std::optional<std::string_view> kind = std::nullopt);
 
 // Makes the host a router for the families of these addresses. Shared by everything on the host:
 // ensured, never undone.

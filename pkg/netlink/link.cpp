@@ -3,11 +3,14 @@
 #include <linux/if.h>
 #include <linux/if_bridge.h>
 #include <linux/if_link.h>
+#include <linux/if_tun.h>
+#include <linux/ip.h>
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 
 #include "pkg/netlink/message.hpp"
 #include "pkg/types/error.hpp"
@@ -22,6 +25,27 @@ ifinfomsg header_for(LinkIndex index) {
   return header;
 }
 
+TunSettings read_tun(const Attributes& data) {
+  TunSettings tun;
+  tun.tap = data.u8(IFLA_TUN_TYPE) == IFF_TAP;
+  tun.persistent = data.u8(IFLA_TUN_PERSIST) != 0;
+  tun.multi_queue = data.u8(IFLA_TUN_MULTI_QUEUE) != 0;
+  if (data.has(IFLA_TUN_OWNER)) tun.owner = data.u32(IFLA_TUN_OWNER);
+  if (data.has(IFLA_TUN_GROUP)) tun.group = data.u32(IFLA_TUN_GROUP);
+  return tun;
+}
+
+// The kernel answers with all of the link's IPv4 parameters as one array.
+std::uint32_t read_tag(const Attributes& families) {
+  const std::string_view parameters = families.nested(AF_INET, IFLA_INET_MAX).bytes(IFLA_INET_CONF);
+  constexpr std::size_t kOffset = (IPV4_DEVCONF_TAG - 1) * sizeof(std::uint32_t);
+  std::uint32_t tag = 0;
+  if (parameters.size() >= kOffset + sizeof tag) {
+    std::memcpy(&tag, parameters.data() + kOffset, sizeof tag);
+  }
+  return tag;
+}
+
 void read_link_info(const Attributes& info, Link& link) {
   link.kind = info.text(IFLA_INFO_KIND);
   if (link.kind == "macvlan") {
@@ -32,6 +56,8 @@ void read_link_info(const Attributes& info, Link& link) {
     link.ipvlan_mode = static_cast<IpvlanMode>(data.u16(IFLA_IPVLAN_MODE));
   } else if (link.kind == "vlan") {
     link.vlan_id = info.nested(IFLA_INFO_DATA, IFLA_VLAN_MAX).u16(IFLA_VLAN_ID);
+  } else if (link.kind == "tun") {
+    link.tun = read_tun(info.nested(IFLA_INFO_DATA, IFLA_TUN_MAX));
   }
   if (link.kind == "bridge") {
     const Attributes data = info.nested(IFLA_INFO_DATA, IFLA_BR_MAX);
@@ -72,6 +98,7 @@ Link read_link(const nlmsghdr* message) {
     link.parent_netns_id = static_cast<int>(attributes.u32(IFLA_LINK_NETNSID));
   }
   link.promiscuity = attributes.u32(IFLA_PROMISCUITY);
+  link.tag = read_tag(attributes.nested(IFLA_AF_SPEC, AF_INET));
   if (attributes.has(IFLA_LINKINFO)) {
     read_link_info(attributes.nested(IFLA_LINKINFO, IFLA_INFO_MAX), link);
   }
@@ -209,6 +236,14 @@ void change_link(Socket& socket, LinkIndex index, const LinkChange& change,
   if (change.master) message.put_u32(IFLA_MASTER, static_cast<std::uint32_t>(*change.master));
   if (change.mac) message.put_mac(IFLA_ADDRESS, *change.mac);
   if (change.mtu) message.put_u32(IFLA_MTU, *change.mtu);
+  if (change.tag) {
+    message.nest(IFLA_AF_SPEC, [&](Message& families) {
+      families.nest(AF_INET, [&](Message& ipv4) {
+        ipv4.nest(IFLA_INET_CONF,
+                  [&](Message& parameters) { parameters.put_u32(IPV4_DEVCONF_TAG, *change.tag); });
+      });
+    });
+  }
   if (change.alias) message.put(IFLA_IFALIAS, change.alias->data(), change.alias->size());
   if (change.name) {
     check_link_name(*change.name);

@@ -31,6 +31,15 @@ std::string_view to_string(OperState state);
 enum class MacvlanMode : std::uint32_t { kPrivate = 1, kVepa = 2, kBridge = 4, kPassthru = 8 };
 enum class IpvlanMode : std::uint16_t { kL2 = 0, kL3 = 1, kL3s = 2 };
 
+// IFLA_TUN_... of linux/if_link.h.
+struct TunSettings {
+  bool tap = false;  // Ethernet frames; otherwise IP packets
+  bool persistent = false;
+  bool multi_queue = false;
+  std::optional<std::uint32_t> owner;
+  std::optional<std::uint32_t> group;
+};
+
 struct Link {
   LinkIndex index = LinkIndex::kNone;
   std::string name;
@@ -45,10 +54,12 @@ struct Link {
   LinkIndex parent = LinkIndex::kNone;  // IFLA_LINK: a veth's peer, a macvlan's master
   std::optional<int> parent_netns_id;   // if the parent is in another namespace; -1: without an id
   std::uint32_t promiscuity = 0;
-  std::string kind;  // "veth", "bridge" ...; empty for a physical device
+  std::uint32_t tag = 0;  // net.ipv4.conf.NAME.tag, a number that the kernel does not act on
+  std::string kind;       // "veth", "bridge" ...; empty for a physical device
   std::optional<MacvlanMode> macvlan_mode;
   std::optional<IpvlanMode> ipvlan_mode;
   std::optional<std::uint16_t> vlan_id;  // of a vlan: IEEE 802.1Q
+  std::optional<TunSettings> tun;        // of a tun or tap device
   std::optional<bool> isolated;          // of a bridge port
   std::optional<bool> hairpin;           // of a bridge port
   std::optional<bool> vlan_filtering;    // of a bridge; absent if the kernel cannot
@@ -94,8 +105,11 @@ struct LinkChange {
   std::optional<std::string> alias;
   std::optional<std::string> name;
   std::optional<bool> promiscuous;
+  // Kept until the link leaves the namespace. Refused (EAFNOSUPPORT) for a link without IPv4.
+  std::optional<std::uint32_t> tag;
   // Moves the link, which goes down, to another namespace. It keeps its name there unless that is
-  // taken or `name` is set; everything else is changed after the move.
+  // taken or `name` is set; everything else is changed after the move, which stays done if one of
+  // those is refused. The tag, unless it is given, and all addresses are gone with the move.
   int netns_fd = -1;
 };
 void change_link(Socket& socket, LinkIndex index, const LinkChange& change,

@@ -184,6 +184,10 @@ TEST_CASE("DEL clears what a killed vlan left", "[cli][netns][kind:vlan]") {
 TEST_CASE("DEL clears what a killed dummy left", "[cli][netns][kind:dummy]") {
   check_plugin_killed("dummy");
 }
+TEST_CASE("DEL brings the device of a killed host-device back", "[cli][netns]") {
+  check_killed("host-device");
+}
+TEST_CASE("DEL clears what a killed tap left", "[cli][netns]") { check_killed("tap"); }
 TEST_CASE("DEL clears what a killed host-local left", "[cli][netns]") {
   check_killed("host-local");
 }
@@ -197,6 +201,12 @@ TEST_CASE("ptp leaves nothing when its delegate is killed", "[cli][netns]") {
 }
 TEST_CASE("macvlan leaves nothing when its delegate is killed", "[cli][netns]") {
   check_delegate_killed("macvlan");
+}
+TEST_CASE("host-device gives its device back when its delegate is killed", "[cli][netns]") {
+  check_delegate_killed("host-device");
+}
+TEST_CASE("tap leaves nothing when its delegate is killed", "[cli][netns]") {
+  check_delegate_killed("tap");
 }
 
 TEST_CASE("loopback leaves nothing when a system call fails for want of memory", "[cli][netns]") {
@@ -240,6 +250,20 @@ TEST_CASE("vlan leaves nothing when a system call fails", "[cli][netns][kind:vla
 }
 TEST_CASE("dummy leaves nothing when a system call fails", "[cli][netns][kind:dummy]") {
   check_plugin_failing("dummy", ENOMEM);
+}
+TEST_CASE("host-device gives its device back when a system call fails for want of memory",
+          "[cli][netns]") {
+  check_failing("host-device", ENOMEM);
+}
+TEST_CASE("host-device gives its device back when a system call fails on its device",
+          "[cli][netns]") {
+  check_failing("host-device", EIO);
+}
+TEST_CASE("tap leaves nothing when a system call fails for want of memory", "[cli][netns]") {
+  check_failing("tap", ENOMEM);
+}
+TEST_CASE("tap leaves nothing when a system call fails on its device", "[cli][netns]") {
+  check_failing("tap", EIO);
 }
 TEST_CASE("host-local leaves nothing when a system call fails for want of memory", "[cli][netns]") {
   check_failing("host-local", ENOMEM);

@@ -149,6 +149,16 @@ TEST_CASE("vlan is swapped with the reference", "[cli][netns][kind:vlan]") {
 TEST_CASE("dummy is swapped with the reference", "[cli][netns][kind:dummy]") {
   check_scenario("dummy");
 }
+TEST_CASE("host-device is swapped with the reference", "[cli][netns]") {
+  check_scenario("host-device");
+}
+TEST_CASE("host-device at layer 2 is swapped with the reference", "[cli][netns]") {
+  check_scenario("host-device-layer2");
+}
+TEST_CASE("tap is swapped with the reference", "[cli][netns]") { check_scenario("tap"); }
+TEST_CASE("tap at layer 2 is swapped with the reference", "[cli][netns]") {
+  check_scenario("tap-layer2");
+}
 TEST_CASE("host-local is swapped with the reference", "[cli]") { check_scenario("host-local"); }
 TEST_CASE("static is swapped with the reference", "[cli]") { check_scenario("static"); }
 

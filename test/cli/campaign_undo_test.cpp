@@ -106,6 +106,12 @@ TEST_CASE("ipvlan with the addresses of a chain is undone from every step",
 }
 TEST_CASE("vlan is undone from every step", "[netns][kind:vlan]") { check_undo("vlan", 2); }
 TEST_CASE("dummy is undone from every step", "[netns][kind:dummy]") { check_undo("dummy", 2); }
+TEST_CASE("host-device is undone from every step", "[netns]") { check_undo("host-device", 2); }
+TEST_CASE("host-device at layer 2 is undone from every step", "[netns]") {
+  check_undo("host-device-layer2", 1);
+}
+TEST_CASE("tap is undone from every step", "[netns]") { check_undo("tap", 2); }
+TEST_CASE("tap at layer 2 is undone from every step", "[netns]") { check_undo("tap-layer2", 1); }
 TEST_CASE("host-local is undone from every step", "[netns]") { check_undo("host-local", 2); }
 TEST_CASE("static has nothing to undo", "[netns]") { check_undo("static", 0); }
 

@@ -29,9 +29,10 @@ void lose_netns_and_path(Namespaces& namespaces, const Scenario& /*unused*/, Cal
 
 void forget_path(Namespaces& namespaces, const Scenario& what, Call& call) {
   call.netns.clear();
-  // Nothing on the host leads to a link that was born in a namespace that nobody names: it ends
-  // with the namespace.
-  if (stands_on_master(what) || what.plugin == "dummy") namespaces.remove_container("one");
+  // Nothing on the host leads to what is in a namespace that nobody names: a virtual link ends with
+  // the namespace, and a device of the host's comes back.
+  const bool has_end_on_host = what.plugin == "bridge" || what.plugin == "ptp";
+  if (!has_end_on_host && what.plugin != "loopback") namespaces.remove_container("one");
 }
 
 void plain_file(Namespaces& namespaces, const Scenario& /*unused*/, Call& call) {
@@ -61,6 +62,7 @@ void spoil_config(Namespaces& /*unused*/, const Scenario& what, Call& call) {
   config["macspoofchk"] = 1;
   config["master"] = "no-such-master";
   config["vlanId"] = 4096;
+  config["device"] = json::array();
   call.input = config.dump();
 }
 
@@ -108,6 +110,8 @@ void check_deletes(Namespaces& namespaces, const Scenario& what, const Mishap& m
   REQUIRE(added.ok());
   Call del = call_of(what, "DEL", "one", "1.1.0", with_prev_result ? added.document : json());
   mishap.act(namespaces, what, del);
+  const bool device_is_gone =
+      what.plugin == "host-device" && !(namespace_exists("one") && find_link_json("one", "eth0"));
   for (const char* round : {"first", "second"}) {
     const PluginRun deleted = call(what.plugin, del);
     INFO(round << " DEL: " << deleted.describe());
@@ -115,6 +119,7 @@ void check_deletes(Namespaces& namespaces, const Scenario& what, const Mishap& m
     CHECK(deleted.out.empty());
     // The kernel takes the links of a namespace away on its own time.
     if (!namespace_exists("one")) settle();
+    if (device_is_gone) prepare_host(what);
     CHECK(diff(before, without_shared(take({}))) == "");
   }
   if (namespace_exists("one")) {
@@ -179,6 +184,13 @@ TEST_CASE("DEL of vlan tolerates what is missing", "[cli][netns][kind:vlan]") {
 TEST_CASE("DEL of dummy tolerates what is missing", "[cli][netns][kind:dummy]") {
   check_matrix("dummy");
 }
+TEST_CASE("DEL of host-device tolerates what is missing", "[cli][netns]") {
+  check_matrix("host-device");
+}
+TEST_CASE("DEL of host-device at layer 2 tolerates what is missing", "[cli][netns]") {
+  check_matrix("host-device-layer2");
+}
+TEST_CASE("DEL of tap tolerates what is missing", "[cli][netns]") { check_matrix("tap"); }
 TEST_CASE("DEL of host-local tolerates what is missing", "[cli][netns]") {
   check_matrix("host-local");
 }

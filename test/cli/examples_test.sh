@@ -51,6 +51,10 @@ run_example() {
   ip route add default via 192.0.2.1
   ip -n outside address add 192.0.2.1/24 dev far0
   ip -n outside link set far0 up
+  # A second network card.
+  ip link add eth1 type veth peer name far1 netns outside
+  ip -n outside address add 198.51.100.1/24 dev far1
+  ip -n outside link set far1 up
   ip netns add c1
   traces >"$work/before"
 
@@ -167,6 +171,20 @@ dummy_service() {
   ping_from_container 198.51.100.7
 }
 example dummy/service.conflist dummy_service
+
+network_card() {
+  expect_equal "addresses" 198.51.100.10/24 "$(addresses eth0)"
+  expect_equal "name on the host" eth1 "$(ip -n c1 -j link show eth0 | jq -r '.[].ifalias')"
+  ping_from_container 198.51.100.1
+}
+example host-device/network-card.conflist network_card
+
+virtual_machine() {
+  expect_equal "addresses" "" "$(addresses eth0)"
+  expect_equal "settings" "tap true 107 02:00:00:00:00:07" "$(ip -n c1 -d -j link show eth0 |
+    jq -r '.[0] | "\(.linkinfo.info_data | "\(.type) \(.persist) \(.user)") \(.address)"')"
+}
+example tap/virtual-machine.conflist virtual_machine
 
 host_local_ranges() {
   # 10.25.0.10 is excluded.

@@ -104,6 +104,7 @@ os::Exit probe_kind(std::string_view kind) {
     std::vector<std::string> argv = {"ip", "link", "add"};
     if (has_parent) argv.insert(argv.end(), {"link", "probe0"});
     argv.insert(argv.end(), {"name", "probe2", "type", std::string(kind)});
+    if (kind == "tap") argv = {"ip", "tuntap", "add", "name", "probe2", "mode", "tap"};
     const std::vector<std::string> more = probe_arguments(kind);
     argv.insert(argv.end(), more.begin(), more.end());
     exit = run(argv);

@@ -37,6 +37,18 @@ json macvlan_with(const json& more) {
   return config;
 }
 
+json host_device_with(const json& more) {
+  json config = {{"type", "host-device"}, {"device", "nic0"}};
+  config.update(more);
+  return config;
+}
+
+json tap_with(const json& more) {
+  json config = {{"type", "tap"}, {"mtu", 1400}, {"mac", "02:00:00:00:92:00"}, {"owner", 1000}};
+  config.update(more);
+  return config;
+}
+
 json static_addresses() {
   return {{"type", "static"},
           {"addresses", json::array({{{"address", "10.87.0.5/24"}, {"gateway", "10.87.0.1"}},
@@ -96,9 +108,21 @@ std::vector<Scenario> make_scenarios() {
       {"ipvlan-chained", "ipvlan", ipvlan_with({{"prevResult", link_from_chain()}})},
       {"vlan", "vlan", vlan_with({{"ipam", host_local("10.83.0.0/16")}})},
       {"dummy", "dummy", {{"type", "dummy"}, {"ipam", host_local("10.82.0.0/16")}}},
+      {"host-device", "host-device", host_device_with({{"ipam", host_local("10.91.0.0/16")}})},
+      {"host-device-layer2", "host-device", host_device_with(json::object())},
+      {"tap", "tap", tap_with({{"ipam", host_local("10.92.0.0/16")}})},
+      {"tap-layer2", "tap", tap_with({{"group", 1000}})},
       {"host-local", "host-local", {{"type", "bridge"}, {"ipam", dual_stack()}}},
       {"static", "static", {{"type", "bridge"}, {"ipam", static_addresses()}}},
   };
+}
+
+// A device that can be lent, which is down as one that comes back. It ends with the namespace that
+// it is in, unlike hardware, and is then made again.
+void make_device() {
+  if (find_link_json("", "nic0")) return;
+  (void)ip({"link", "add", "nic0", "address", "02:00:00:00:91:00", "type", "veth", "peer", "name",
+            "wire0", "address", "02:00:00:00:91:01"});
 }
 
 bool mentions(const Scenario& what, std::string_view word) {
@@ -107,7 +131,7 @@ bool mentions(const Scenario& what, std::string_view word) {
 
 // Not every kernel has the link types of these plugins, which are called like them.
 bool needs_kind(const Scenario& what) {
-  constexpr std::array kPlugins = {"bridge", "dummy", "ipvlan", "macvlan", "vlan"};
+  constexpr std::array kPlugins = {"bridge", "dummy", "ipvlan", "macvlan", "tap", "vlan"};
   return std::find(kPlugins.begin(), kPlugins.end(), what.plugin) != kPlugins.end();
 }
 
@@ -146,6 +170,7 @@ bool stands_on_master(const Scenario& what) {
 }
 
 void prepare_host(const Scenario& what) {
+  if (what.plugin == "host-device") make_device();
   if (!stands_on_master(what)) return;
   (void)ip({"link", "add", "master0", "type", "veth", "peer", "name", "master1"});
   (void)ip({"link", "set", "master0", "up"});

@@ -27,7 +27,8 @@ void require_for(const Scenario& what);
 bool works_here(const Scenario& what);
 // Whether the container's link stands on one of the host, which it does not outlive.
 bool stands_on_master(const Scenario& what);
-// Makes what the plugin's configuration names (macvlan's master) on a fresh host.
+// Makes what the plugin's configuration names (macvlan's master) on a fresh host. A device for
+// host-device is made only where it is missing.
 void prepare_host(const Scenario& what);
 
 // Brings a fresh container to the state that DEL leaves it in, so that snapshots can be compared:

@@ -193,9 +193,50 @@ TEST_CASE("dummy refuses a configuration without ipam") {
              {{{"ipam", {{"type", ""}}}}, 7, "dummy interface requires an IPAM configuration"}});
 }
 
+TEST_CASE("host-device refuses wrong types and values by key") {
+  const std::string start = "failed to load netconf: ";
+  const std::string none = start + "specify either \"device\", \"hwaddr\", \"kernelpath\" or";
+  const auto path = [&](const std::string& value) {
+    return start + "kernel device path \"" + value + "\" must be absolute and begin with /sys/dev";
+  };
+  check_all("host-device",
+            {{json::object(), 7, none},
+             {{{"device", ""}, {"hwaddr", ""}, {"runtimeConfig", json::object()}}, 7, none},
+             {{{"device", 1}}, 6, wrong("device", "a string", "the number 1")},
+             {{{"device", "../eth0"}}, 7, start + "device: \"../eth0\" cannot be the name"},
+             {{{"hwaddr", "02:00"}}, 6, wrong("hwaddr", "a MAC address", "the string \"02:00\"")},
+             {{{"kernelpath", "devices/x"}}, 7, path("devices/x")},
+             {{{"kernelpath", "/sys/class/net/eth0"}}, 7, path("/sys/class/net/eth0")},
+             {{{"kernelpath", "/sys/devices/"}}, 7, path("/sys/devices/")},
+             {{{"kernelpath", "/sys/devices/../class"}}, 7, path("/sys/devices/../class")},
+             {{{"kernelpath", "/sys/devices/x/.."}}, 7, path("/sys/devices/x/..")},
+             {{{"pciBusID", "../.."}}, 7, start + "pciBusID: \"../..\" is not the id of a device"},
+             {{{"pciBusID", ".."}}, 7, start + "pciBusID: \"..\" is not the id of a device"},
+             {{{"runtimeConfig", {{"deviceID", "a/b"}}}},
+              7,
+              start + "runtimeConfig.deviceID: \"a/b\" is not the id of a device"},
+             {{{"runtimeConfig", {{"deviceID", 7}}}},
+              6,
+              wrong("runtimeConfig.deviceID", "a string", "the number 7")}});
+}
+
+TEST_CASE("tap refuses wrong types and values by key") {
+  check_all("tap",
+            {{{{"multiQueue", "yes"}}, 6, wrong("multiQueue", kBoolean, "the string \"yes\"")},
+             {{{"mtu", 67}}, 7, "failed to load netconf: mtu: invalid MTU 67"},
+             {{{"mac", "x"}}, 6, wrong("mac", "a MAC address", "the string \"x\"")},
+             {{{"owner", -1}}, 6, wrong("owner", kUnsigned, "the number -1")},
+             {{{"group", "qemu"}}, 6, wrong("group", kUnsigned, "the string \"qemu\"")},
+             {{{"selinuxContext", 1}}, 6, wrong("selinuxContext", "a string", "the number 1")},
+             {{{"bridge", "a/b"}}, 7, "failed to load netconf: bridge: \"a/b\" cannot be the name"},
+             {{{"runtimeConfig", {{"mac", 1}}}},
+              6,
+              wrong("runtimeConfig.mac", "a string", "the number 1")}});
+}
+
 TEST_CASE("shared keys are refused by path whatever the plugin") {
-  for (const char* type : {"bridge", "ptp", "macvlan", "ipvlan", "vlan", "dummy", "loopback",
-                           "host-local", "static"}) {
+  for (const char* type : {"bridge", "ptp", "macvlan", "ipvlan", "vlan", "dummy", "host-device",
+                           "tap", "loopback", "host-local", "static"}) {
     check_all(type,
               {{{{"ipam", "host-local"}}, 6, "ipam: expected an object, got the string"},
                {{{"ipam", {{"type", 3}}}}, 6, "ipam.type: expected a string, got the number 3"},

@@ -247,3 +247,53 @@ TEST_CASE("permanent neighbours are set and removed", "[netns]") {
   CHECK(remove_neighbour(socket, neighbour));
   CHECK_FALSE(remove_neighbour(socket, neighbour));
 }
+
+TEST_CASE("a link is moved and named and tagged in one message and loses the tag when it leaves",
+          "[netns]") {
+  Namespaces spaces;
+  Socket host = Socket::open();
+  const auto netns = ns::Netns::open(spaces.container("c1"));
+  Socket container = Socket::open_in(netns);
+  (void)ip({"link", "add", "a0", "type", "veth", "peer", "name", "a1"});
+  (void)ip({"link", "set", "a0", "up"});
+  LinkChange there;
+  there.netns_fd = netns.fd();
+  there.name = "eth0";
+  there.alias = "a0";
+  there.tag = 12345;
+  change_link(host, get_link(host, "a0").index, there, "move a0");
+  CHECK_FALSE(find_link_json("", "a0"));
+  CHECK(link_json("eth0", "c1").at("ifalias") == "a0");
+  CHECK(sysctl("c1", "net/ipv4/conf/eth0/tag") == "12345");
+  const Link moved = get_link(container, "eth0");
+  CHECK(moved.tag == 12345);
+  CHECK(moved.alias == "a0");
+  CHECK_FALSE(moved.is_up());
+
+  LinkChange back;
+  back.netns_fd = spaces.host().fd();
+  back.name = "a0";
+  back.alias = "";
+  change_link(container, moved.index, back, "move eth0 back");
+  CHECK(sysctl("", "net/ipv4/conf/a0/tag") == "0");
+  CHECK_FALSE(link_json("a0").contains("ifalias"));
+}
+
+TEST_CASE("the settings of a tap device are read", "[netns]") {
+  require_kind("tap");
+  Namespaces spaces;
+  (void)ip({"tuntap", "add", "name", "t0", "mode", "tap", "user", "4321", "multi_queue"});
+  (void)ip({"tuntap", "add", "name", "t1", "mode", "tun", "group", "4322"});
+  Socket socket = Socket::open();
+  const auto tap = get_link(socket, "t0").tun;
+  REQUIRE(tap);
+  CHECK(tap->tap);
+  CHECK(tap->persistent);
+  CHECK(tap->multi_queue);
+  CHECK(tap->owner == 4321U);
+  CHECK_FALSE(tap->group);
+  const auto tun = get_link(socket, "t1").tun;
+  REQUIRE(tun);
+  CHECK_FALSE(tun->tap);
+  CHECK(tun->group == 4322U);
+}

@@ -97,7 +97,7 @@ void check_killed(const char* name) {
 }
 
 // The same in the plugin's own process only. host-local has its faults in other cases, and what
-// these plugins have done while it runs is the same as what macvlan has.
+// these plugins have done while it runs is the same as what macvlan and bridge have.
 void check_plugin_killed(const char* name) {
   const Campaign campaign(name);
   const Fault fault{.kind = Fault::Kind::kKillAll};
@@ -169,7 +169,7 @@ TEST_CASE("DEL clears what a killed bridge with spoof check left", "[cli][netns]
   check_killed("bridge-spoof-check");
 }
 TEST_CASE("DEL clears what a killed bridge with a VLAN left", "[cli][netns]") {
-  check_killed("bridge-vlan");
+  check_plugin_killed("bridge-vlan");
 }
 TEST_CASE("DEL clears what a killed ptp left", "[cli][netns]") {
   check_killed("ptp-masquerade-nftables");
@@ -228,7 +228,7 @@ TEST_CASE("bridge with spoof check leaves nothing when a system call fails", "[c
   check_failing("bridge-spoof-check", EIO);
 }
 TEST_CASE("bridge with a VLAN leaves nothing when a system call fails", "[cli][netns]") {
-  check_failing("bridge-vlan", ENOMEM);
+  check_plugin_failing("bridge-vlan", ENOMEM);
 }
 TEST_CASE("ptp leaves nothing when a system call fails for want of memory", "[cli][netns]") {
   check_failing("ptp-masquerade-nftables", ENOMEM);

@@ -18,8 +18,8 @@ ip link set lo up
 # What is written in a shared folder is to be outside soon, also if time runs out.
 echo 100 >/proc/sys/vm/dirty_writeback_centisecs
 echo 100 >/proc/sys/vm/dirty_expire_centisecs
-# The node /dev/net/tun comes with the module, so nobody can ask for it.
-/sbin/modprobe tun
+# The node /dev/net/tun comes with its module, and the network card with its driver, so nobody can ask for them.
+/sbin/modprobe -a tun virtio_net
 
 # Ports appear a moment after their driver.
 tries=0

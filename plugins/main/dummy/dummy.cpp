@@ -71,8 +71,6 @@ void status(const skel::Request& request) {
   delegate::ipam_status(request);
 }
 
-void gc(const skel::Request& request) { delegate::ipam_gc(request); }
-
 constinit const schema::Description kDescription{
     .about = "Gives a container an interface that leads nowhere, to hold addresses.",
     .ipam = schema::IpamUse::kRequired};
@@ -84,7 +82,7 @@ const skel::Plugin plugin{.name = "dummy",
                           .del = attachment::remove_link_and_addresses,
                           .check = check,
                           .status = status,
-                          .gc = gc,
+                          .gc = delegate::ipam_gc,
                           .description = &kDescription};
 
 }  // namespace cni::dummy

@@ -156,8 +156,6 @@ void status(const skel::Request& request) {
   delegate::ipam_status(request);
 }
 
-void gc(const skel::Request& request) { delegate::ipam_gc(request); }
-
 }  // namespace
 
 const skel::Plugin plugin{.name = "host-device",
@@ -165,7 +163,7 @@ const skel::Plugin plugin{.name = "host-device",
                           .del = del,
                           .check = check,
                           .status = status,
-                          .gc = gc,
+                          .gc = delegate::ipam_gc,
                           .description = &kDescription};
 
 }  // namespace cni::host_device

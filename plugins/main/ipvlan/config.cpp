@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "pkg/attachment/keys.hpp"
 #include "pkg/types/error.hpp"
 
 namespace cni::ipvlan {
@@ -22,13 +23,8 @@ constexpr auto kKeys = schema::keys<Config>(
         "mode",
         "Who sends for it: l2: itself; l3: the host, by its routes; l3s: also by its netfilter.",
         {.fallback = R"("l2")", .noun = "ipvlan mode"}),
-    schema::key<&Config::mtu>("mtu", "MTU, at most the master's; 0: the master's.",
-                              {.fallback = "0",
-                               .minimum = netlink::kMinMtu,
-                               .maximum = netlink::kMaxMtu,
-                               .zero_is_default = true}),
-    schema::key<&Config::link_in_container>("linkInContainer",
-                                            "The master is in the container's namespace."));
+    attachment::mtu_key<&Config::mtu>("MTU, at most the master's; 0: the master's."),
+    attachment::link_in_container_key<&Config::link_in_container>());
 constexpr schema::Table<Config> kTable(kKeys);
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "pkg/attachment/keys.hpp"
 #include "pkg/types/error.hpp"
 
 namespace cni::macvlan {
@@ -25,13 +26,8 @@ constexpr auto kKeys = schema::keys<Config>(
     schema::choice<&Config::mode, kModes>(
         "mode", "Whom the interface reaches: bridge also the others on the same master.",
         {.fallback = R"("bridge")", .noun = "macvlan mode"}),
-    schema::key<&Config::mtu>("mtu", "MTU, at most the master's; 0: the master's.",
-                              {.fallback = "0",
-                               .minimum = netlink::kMinMtu,
-                               .maximum = netlink::kMaxMtu,
-                               .zero_is_default = true}),
-    schema::key<&Config::link_in_container>("linkInContainer",
-                                            "The master is in the container's namespace."),
+    attachment::mtu_key<&Config::mtu>("MTU, at most the master's; 0: the master's."),
+    attachment::link_in_container_key<&Config::link_in_container>(),
     schema::key<&Config::bc_queue_len>(
         "bcqueuelen", "Length of the queue for broadcasts; 0: the kernel's.", {.fallback = "0"}),
     schema::key<&Config::mac>("mac", "MAC address of the interface; by default the kernel's."),

@@ -1,5 +1,6 @@
 #include "plugins/main/ptp/config.hpp"
 
+#include "pkg/attachment/keys.hpp"
 #include "pkg/netfilter/masquerade.hpp"
 #include "pkg/netlink/link.hpp"
 #include "pkg/types/error.hpp"
@@ -8,18 +9,10 @@ namespace cni::ptp {
 
 namespace {
 
-constexpr auto kKeys = schema::keys<Config>(
-    schema::key<&Config::ip_masq>("ipMasq",
-                                  "Masquerade traffic that leaves the container's subnet."),
-    schema::key<&Config::ip_masq_backend>(
-        "ipMasqBackend",
-        "What masquerades; by default iptables, unless only nftables can be used on the host.",
-        {.choices = netfilter::kMasqueradeBackends}),
-    schema::key<&Config::mtu>("mtu", "MTU of the pair; 0: the kernel's.",
-                              {.fallback = "0",
-                               .minimum = netlink::kMinMtu,
-                               .maximum = netlink::kMaxMtu,
-                               .zero_is_default = true}));
+constexpr auto kKeys =
+    schema::keys<Config>(attachment::ip_masq_key<&Config::ip_masq>(),
+                         attachment::ip_masq_backend_key<&Config::ip_masq_backend>(),
+                         attachment::mtu_key<&Config::mtu>("MTU of the pair; 0: the kernel's."));
 constexpr schema::Table<Config> kTable(kKeys);
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "plugins/main/tap/config.hpp"
 
+#include "pkg/attachment/keys.hpp"
 #include "pkg/netlink/link.hpp"
 #include "pkg/types/error.hpp"
 
@@ -13,11 +14,7 @@ constexpr auto kRuntimeTable = schema::open(schema::Table<Config>(kRuntimeKeys))
 constexpr auto kKeys = schema::keys<Config>(
     schema::key<&Config::multi_queue>("multiQueue",
                                       "Several programs or threads may open the device at once."),
-    schema::key<&Config::mtu>("mtu", "MTU of the interface; 0: the kernel's.",
-                              {.fallback = "0",
-                               .minimum = netlink::kMinMtu,
-                               .maximum = netlink::kMaxMtu,
-                               .zero_is_default = true}),
+    attachment::mtu_key<&Config::mtu>("MTU of the interface; 0: the kernel's."),
     schema::key<&Config::mac>("mac", "MAC address of the interface; by default the kernel's."),
     schema::key<&Config::owner>("owner",
                                 "Id of the only user who may open the device, beside root."),

@@ -105,8 +105,6 @@ void status(const skel::Request& request) {
   delegate::ipam_status(request);
 }
 
-void gc(const skel::Request& request) { delegate::ipam_gc(request); }
-
 }  // namespace
 
 const skel::Plugin plugin{.name = "tap",
@@ -114,7 +112,7 @@ const skel::Plugin plugin{.name = "tap",
                           .del = attachment::remove_link_and_addresses,
                           .check = check,
                           .status = status,
-                          .gc = gc,
+                          .gc = delegate::ipam_gc,
                           .command = create_command,
                           .description = &kDescription};
 

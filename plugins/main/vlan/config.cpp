@@ -1,5 +1,6 @@
 #include "plugins/main/vlan/config.hpp"
 
+#include "pkg/attachment/keys.hpp"
 #include "pkg/netlink/link.hpp"
 #include "pkg/types/error.hpp"
 
@@ -22,13 +23,8 @@ constexpr auto kKeys = schema::keys<Config>(
     schema::key<&Config::vlan_id>("vlanId",
                                   "The VLAN; 0: frames that carry a priority and no VLAN.",
                                   {.fallback = "0", .minimum = 0, .maximum = kMaxVlanId}),
-    schema::key<&Config::mtu>("mtu", "MTU, at most the master's; 0: the master's.",
-                              {.fallback = "0",
-                               .minimum = netlink::kMinMtu,
-                               .maximum = netlink::kMaxMtu,
-                               .zero_is_default = true}),
-    schema::key<&Config::link_in_container>("linkInContainer",
-                                            "The master is in the container's namespace."));
+    attachment::mtu_key<&Config::mtu>("MTU, at most the master's; 0: the master's."),
+    attachment::link_in_container_key<&Config::link_in_container>());
 constexpr schema::Table<Config> kTable(kKeys);
 
 }  // namespace

@@ -116,8 +116,6 @@ void status(const skel::Request& request) {
   delegate::ipam_status(request);
 }
 
-void gc(const skel::Request& request) { delegate::ipam_gc(request); }
-
 }  // namespace
 
 const skel::Plugin plugin{.name = "vlan",
@@ -125,7 +123,7 @@ const skel::Plugin plugin{.name = "vlan",
                           .del = attachment::remove_link_and_addresses,
                           .check = check,
                           .status = status,
-                          .gc = gc,
+                          .gc = delegate::ipam_gc,
                           .description = &kDescription};
 
 }  // namespace cni::vlan

@@ -1,5 +1,3 @@
-#include <unistd.h>
-
 #include "test/support/catch.hpp"
 #include "test/support/ip_json.hpp"
 #include "test/support/plugin_node.hpp"
@@ -35,16 +33,8 @@ TEST_CASE("dummy gives a container an address at every version and leaves nothin
           "[netns][kind:dummy]") {
   const std::string version =
       GENERATE("0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0");
-  CAPTURE(version);
   DummyNode node;
-  const json config = dummy({{"cniVersion", version}});
-  const Snapshot before = take({"c1"});
-  const json result = node.add(config);
-  CHECK(addresses_on("c1", "eth0") == std::vector<std::string>{"10.24.0.2/16"});
-  if (version >= "0.4.0") node.check(config, result);
-  node.del(config);
-  CHECK(diff(without_shared(before), without_shared(take({"c1"}))) == "");
-  node.del(config);
+  check_add_and_del(node, dummy({{"cniVersion", version}}), "10.24.0.2/16");
 }
 
 TEST_CASE("dummy describes the interface that it made", "[netns][kind:dummy]") {
@@ -123,24 +113,12 @@ TEST_CASE("dummy works with a name that has a dot", "[netns][kind:dummy]") {
 TEST_CASE("dummy keeps the DNS settings of its ipam plugin unless it has its own",
           "[netns][kind:dummy]") {
   DummyNode node;
-  json ipam = static_address("10.24.0.5/16");
-  ipam["dns"] = {{"nameservers", {"10.24.0.1"}}};
-  const json config = dummy({{"ipam", ipam}});
-  CHECK(node.add(config).at("dns").at("nameservers") == json::array({"10.24.0.1"}));
-  node.del(config);
-  const json own = dummy({{"ipam", ipam}, {"dns", {{"domain", "example.org"}}}});
-  CHECK(node.add(own).at("dns") == json({{"domain", "example.org"}}));
+  check_ipam_dns(node, dummy());
 }
 
 TEST_CASE("dummy forwards GC to its ipam plugin", "[netns][kind:dummy]") {
   DummyNode node;
-  json config = dummy();
-  (void)node.add(config);
-  const std::string reservation = "/var/lib/cni/networks/testnet/10.24.0.2";
-  CHECK(::access(reservation.c_str(), F_OK) == 0);
-  config["cni.dev/valid-attachments"] = json::array();
-  CHECK(node.run("GC", config).ok());
-  CHECK(::access(reservation.c_str(), F_OK) != 0);
+  check_gc_reaches_ipam(node, dummy());
 }
 
 TEST_CASE("dummy CHECK names what is different", "[netns][kind:dummy]") {

@@ -1,9 +1,6 @@
-#include <unistd.h>
-
 #include "test/support/catch.hpp"
 #include "test/support/ip_json.hpp"
 #include "test/support/plugin_node.hpp"
-#include "test/support/snapshot.hpp"
 
 using namespace cni::test;
 
@@ -29,10 +26,6 @@ json ipvlan(const json& more = json::object()) {
   return config;
 }
 
-json static_address(const std::string& address) {
-  return {{"type", "static"}, {"addresses", json::array({{{"address", address}}})}};
-}
-
 json prev_result(const json& interfaces) {
   return {
       {"interfaces", interfaces},
@@ -52,16 +45,8 @@ TEST_CASE("ipvlan connects a container at every version and leaves nothing after
           "[netns][kind:ipvlan]") {
   const std::string version =
       GENERATE("0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0");
-  CAPTURE(version);
   IpvlanNode node;
-  const json config = ipvlan({{"cniVersion", version}});
-  const Snapshot before = take({"c1"});
-  const json result = node.add(config);
-  CHECK(addresses_on("c1", "eth0") == std::vector<std::string>{"10.24.0.2/16"});
-  if (version >= "0.4.0") node.check(config, result);
-  node.del(config);
-  CHECK(diff(without_shared(before), without_shared(take({"c1"}))) == "");
-  node.del(config);
+  check_add_and_del(node, ipvlan({{"cniVersion", version}}), "10.24.0.2/16");
 }
 
 TEST_CASE("ipvlan sets each of its options", "[netns][kind:ipvlan]") {
@@ -288,24 +273,12 @@ TEST_CASE("ipvlan works with names that have dots", "[netns][kind:ipvlan]") {
 TEST_CASE("ipvlan keeps the DNS settings of its ipam plugin unless it has its own",
           "[netns][kind:ipvlan]") {
   IpvlanNode node;
-  json ipam = static_address("10.24.0.5/16");
-  ipam["dns"] = {{"nameservers", {"10.24.0.1"}}};
-  const json config = ipvlan({{"ipam", ipam}});
-  CHECK(node.add(config).at("dns").at("nameservers") == json::array({"10.24.0.1"}));
-  node.del(config);
-  const json own = ipvlan({{"ipam", ipam}, {"dns", {{"domain", "example.org"}}}});
-  CHECK(node.add(own).at("dns") == json({{"domain", "example.org"}}));
+  check_ipam_dns(node, ipvlan());
 }
 
 TEST_CASE("ipvlan forwards GC to its ipam plugin", "[netns][kind:ipvlan]") {
   IpvlanNode node;
-  json config = ipvlan();
-  (void)node.add(config);
-  const std::string reservation = "/var/lib/cni/networks/testnet/10.24.0.2";
-  CHECK(::access(reservation.c_str(), F_OK) == 0);
-  config["cni.dev/valid-attachments"] = json::array();
-  CHECK(node.run("GC", config).ok());
-  CHECK(::access(reservation.c_str(), F_OK) != 0);
+  check_gc_reaches_ipam(node, ipvlan());
 }
 
 TEST_CASE("ipvlan CHECK names what is different", "[netns][kind:ipvlan]") {

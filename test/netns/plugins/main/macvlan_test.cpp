@@ -34,16 +34,8 @@ TEST_CASE("macvlan connects a container at every version and leaves nothing afte
           "[netns][kind:macvlan]") {
   const std::string version =
       GENERATE("0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0");
-  CAPTURE(version);
   MacvlanNode node;
-  const json config = layer3({{"cniVersion", version}});
-  const Snapshot before = take({"c1"});
-  const json result = node.add(config);
-  CHECK(addresses_on("c1", "eth0") == std::vector<std::string>{"10.24.0.2/16"});
-  if (version >= "0.4.0") node.check(config, result);
-  node.del(config);
-  CHECK(diff(without_shared(before), without_shared(take({"c1"}))) == "");
-  node.del(config);
+  check_add_and_del(node, layer3({{"cniVersion", version}}), "10.24.0.2/16");
 }
 
 TEST_CASE("macvlan sets each of its options", "[netns][kind:macvlan]") {
@@ -163,4 +155,15 @@ TEST_CASE("macvlan reaches the other hosts on its wire", "[netns][kind:macvlan]"
   const auto container = cni::ns::Netns::open("/run/netns/c1");
   const auto wire = cni::ns::Netns::open("/run/netns/wire");
   CHECK(tcp_client_seen(container, wire, "10.24.9.9") == "10.24.0.2");
+}
+
+TEST_CASE("macvlan keeps the DNS settings of its ipam plugin unless it has its own",
+          "[netns][kind:macvlan]") {
+  MacvlanNode node;
+  check_ipam_dns(node, layer3());
+}
+
+TEST_CASE("macvlan forwards GC to its ipam plugin", "[netns][kind:macvlan]") {
+  MacvlanNode node;
+  check_gc_reaches_ipam(node, layer3());
 }

@@ -45,16 +45,8 @@ TEST_CASE("vlan connects a container at every version and leaves nothing after D
           "[netns][kind:vlan]") {
   const std::string version =
       GENERATE("0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0");
-  CAPTURE(version);
   VlanNode node;
-  const json config = vlan({{"cniVersion", version}});
-  const Snapshot before = take({"c1"});
-  const json result = node.add(config);
-  CHECK(addresses_on("c1", "eth0") == std::vector<std::string>{"10.24.0.2/16"});
-  if (version >= "0.4.0") node.check(config, result);
-  node.del(config);
-  CHECK(diff(without_shared(before), without_shared(take({"c1"}))) == "");
-  node.del(config);
+  check_add_and_del(node, vlan({{"cniVersion", version}}), "10.24.0.2/16");
 }
 
 TEST_CASE("vlan sets each of its options", "[netns][kind:vlan]") {
@@ -202,24 +194,12 @@ TEST_CASE("vlan deletes without its master and with a configuration that is wron
 TEST_CASE("vlan keeps the DNS settings of its ipam plugin unless it has its own",
           "[netns][kind:vlan]") {
   VlanNode node;
-  const json ipam = {{"type", "static"},
-                     {"addresses", json::array({{{"address", "10.24.0.5/16"}}})},
-                     {"dns", {{"nameservers", {"10.24.0.1"}}}}};
-  CHECK(node.add(vlan({{"ipam", ipam}})).at("dns").at("nameservers") == json::array({"10.24.0.1"}));
-  node.del(vlan({{"ipam", ipam}}));
-  const json own = vlan({{"ipam", ipam}, {"dns", {{"domain", "example.org"}}}});
-  CHECK(node.add(own).at("dns") == json({{"domain", "example.org"}}));
+  check_ipam_dns(node, vlan());
 }
 
 TEST_CASE("vlan forwards GC to its ipam plugin", "[netns][kind:vlan]") {
   VlanNode node;
-  json config = vlan();
-  (void)node.add(config);
-  const std::string reservation = "/var/lib/cni/networks/testnet/10.24.0.2";
-  CHECK(::access(reservation.c_str(), F_OK) == 0);
-  config["cni.dev/valid-attachments"] = json::array();
-  CHECK(node.run("GC", config).ok());
-  CHECK(::access(reservation.c_str(), F_OK) != 0);
+  check_gc_reaches_ipam(node, vlan());
 }
 
 TEST_CASE("vlan CHECK names what is different", "[netns][kind:vlan]") {

@@ -1,0 +1,39 @@
+// Rows that the tables of several plugins have (pkg/types/schema.hpp).
+#pragma once
+
+#include <string_view>
+
+#include "pkg/netfilter/masquerade.hpp"
+#include "pkg/netlink/link.hpp"
+#include "pkg/types/schema.hpp"
+
+namespace cni::attachment {
+
+template <auto kMember>
+consteval auto mtu_key(std::string_view about) {
+  return schema::key<kMember>("mtu", about,
+                              {.fallback = "0",
+                               .minimum = netlink::kMinMtu,
+                               .maximum = netlink::kMaxMtu,
+                               .zero_is_default = true});
+}
+
+template <auto kMember>
+consteval auto link_in_container_key() {
+  return schema::key<kMember>("linkInContainer", "The master is in the container's namespace.");
+}
+
+template <auto kMember>
+consteval auto ip_masq_key() {
+  return schema::key<kMember>("ipMasq", "Masquerade traffic that leaves the container's subnet.");
+}
+
+template <auto kMember>
+consteval auto ip_masq_backend_key() {
+  return schema::key<kMember>(
+      "ipMasqBackend",
+      "What masquerades; by default iptables, unless only nftables can be used on the host.",
+      {.choices = netfilter::kMasqueradeBackends});
+}
+
+}  // namespace cni::attachment

@@ -1,5 +1,4 @@
 // Whether this host has what the plugins need.
-#include <fcntl.h>
 #include <linux/capability.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -12,7 +11,7 @@
 #include "pkg/netfilter/masquerade.hpp"
 #include "pkg/netlink/bridge_vlan.hpp"
 #include "pkg/netlink/new_link.hpp"
-#include "pkg/os/fd.hpp"
+#include "pkg/netlink/tap.hpp"
 #include "pkg/os/file.hpp"
 #include "pkg/types/error.hpp"
 
@@ -62,17 +61,6 @@ std::string missing_bridge_vlans() {
   });
 }
 
-std::string missing_tun_device() {
-  constexpr const char* kPath = "/dev/net/tun";
-  const os::Fd device(::open(kPath, O_RDWR | O_CLOEXEC));
-  if (device) return {};
-  const int error = errno;
-  const char* advice = error == ENODEV   ? "; the kernel has no TUN/TAP support (CONFIG_TUN)"
-                       : error == ENOENT ? "; make it by: modprobe tun"
-                                         : "";
-  return cat(errno_text(error), advice);
-}
-
 std::string missing_sysctl(std::string_view argument) {
   const std::size_t equals = argument.find('=');
   const std::string path = cat("/proc/sys/", argument.substr(0, equals));
@@ -107,7 +95,7 @@ std::string missing_here(const Need& need, const json& config, std::string_view 
     case Needed::kBridgeVlans:
       return missing_bridge_vlans();
     case Needed::kTunDevice:
-      return missing_tun_device();
+      return complaint([] { netlink::require_tap(); });
     case Needed::kNftables:
       return masquerade("nftables");
     case Needed::kIptables:

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "pkg/attachment/interface.hpp"
 #include "pkg/netlink/bridge_vlan.hpp"
 #include "pkg/types/error.hpp"
 #include "plugins/main/bridge/vlan_gateway.hpp"
@@ -89,17 +90,14 @@ void check_port_vlans(netlink::Socket& host, const netlink::Link& bridge, const 
 
 void check_vlan_status(netlink::Socket& host, const netlink::Link* bridge, const Config& config) {
   if (!config.uses_vlans()) return;
-  try {
+  attachment::require_available([&] {
     if (bridge != nullptr) {
       require_vlan_filtering(*bridge, config);
     } else {
       require_kernel_vlans(host, config);
     }
     if (config.has_vlan_gateway()) (void)find_vlan_gateway(host, bridge, config);
-  } catch (Error& error) {
-    error.code = Code::kPluginNotAvailable;
-    throw;
-  }
+  });
 }
 
 }  // namespace cni::bridge

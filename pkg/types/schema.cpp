@@ -63,6 +63,17 @@ void read_keys(const Reader& in, const Object& object, void* out) {
   }
 }
 
+void read_readable_keys(const Reader& in, const Object& object, void* out) {
+  for (const Key& key : object.keys) {
+    if (key.read == nullptr) continue;
+    try {
+      key.read(in, key, out);
+    } catch (const Error&) {
+      // ADD reports it; here the key's default is as good as any value.
+    }
+  }
+}
+
 bool is_broken(const Reader& in, const Rule& rule) {
   return !rule.first_condition.empty() && holds(find_value(in, rule.first_condition)) &&
          holds(find_value(in, rule.second_condition));

@@ -130,6 +130,14 @@ void read(const Reader& in, const Table<Config>& table, Config& out) {
   read_keys(in, table, &out);
 }
 
+// For DEL and GC, which a mistake must not stop: reads what can be read and leaves the rest as it
+// is. Throws nothing for a mistake in the configuration.
+void read_readable_keys(const Reader& in, const Object& object, void* out);
+template <class Config>
+void read_readable(const Reader& in, const Table<Config>& table, Config& out) {
+  read_readable_keys(in, table, &out);
+}
+
 // Throws Code::kInvalidNetworkConfig with the sentence of the first rule whose two conditions both
 // hold. Values of another type fulfil no condition.
 void check_rules(const Reader& in, const Object& object);

@@ -176,18 +176,13 @@ Config parse(const skel::Request& request) {
 Config parse_what_is_valid(const skel::Request& request) {
   const Reader in = request.config.root();
   Config config;
-  const auto keep_default_if_invalid = [](auto&& read) {
-    try {
-      read();
-    } catch (const Error&) {  // ADD reports it
-    }
-  };
-  for (const schema::Key& key : kTable.keys) {
-    if (key.read == nullptr) continue;
-    keep_default_if_invalid([&] { key.read(in, key, &config); });
-  }
+  schema::read_readable(in, kTable, config);
   complete(config);
-  keep_default_if_invalid([&] { read_trunk(in, config); });
+  try {
+    read_trunk(in, config);
+  } catch (const Error&) {
+    // ADD reports it; the elements before the one that is wrong count.
+  }
   if (config.vlan < 0 || config.vlan > kMaxVlan) config.vlan = 0;
   return config;
 }

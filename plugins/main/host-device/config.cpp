@@ -95,13 +95,7 @@ Config parse(const skel::Request& request) {
 Config parse_leniently(const skel::Request& request) {
   const Reader in = request.config.root();
   Config config;
-  for (const schema::Key& key : kTable.keys) {
-    try {
-      key.read(in, key, &config);
-    } catch (const Error&) {
-      // A key of the wrong type says nothing of the device.
-    }
-  }
+  schema::read_readable(in, kTable, config);
   drop_if_invalid(config.device, [&] {
     if (!config.device.empty()) netlink::check_link_name(config.device);
   });

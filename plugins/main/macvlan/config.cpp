@@ -15,8 +15,8 @@ constexpr std::array kModes = {Choice<MacvlanMode>{"bridge", MacvlanMode::kBridg
                                Choice<MacvlanMode>{"vepa", MacvlanMode::kVepa},
                                Choice<MacvlanMode>{"passthru", MacvlanMode::kPassthru}};
 
-constexpr auto kRuntimeKeys = schema::keys<Config>(schema::key<&Config::runtime_mac>(
-    "mac", "MAC address of the interface, before the key mac and CNI_ARGS."));
+constexpr auto kRuntimeKeys =
+    schema::keys<Config>(attachment::runtime_mac_key<&Config::runtime_mac>());
 constexpr auto kRuntimeTable = schema::open(schema::Table<Config>(kRuntimeKeys));
 
 constexpr auto kKeys = schema::keys<Config>(
@@ -30,7 +30,7 @@ constexpr auto kKeys = schema::keys<Config>(
     attachment::link_in_container_key<&Config::link_in_container>(),
     schema::key<&Config::bc_queue_len>(
         "bcqueuelen", "Length of the queue for broadcasts; 0: the kernel's.", {.fallback = "0"}),
-    schema::key<&Config::mac>("mac", "MAC address of the interface; by default the kernel's."),
+    attachment::mac_key<&Config::mac>(),
     schema::nested("runtimeConfig", "Set by the runtime, for the capability mac.", kRuntimeTable));
 constexpr schema::Table<Config> kTable(kKeys);
 
@@ -46,9 +46,7 @@ Config parse(const skel::Request& request) {
     const Reader in = request.config.root();
     Config config;
     schema::read(in, kTable, config);
-    // Lowest precedence first: mac, CNI_ARGS MAC, runtimeConfig.mac.
-    if (const auto argument = skel::mac_argument(request.args)) config.mac = *argument;
-    if (!config.runtime_mac.empty()) config.mac = config.runtime_mac;
+    config.mac = attachment::chosen_mac(request, config.mac, config.runtime_mac);
     if (!config.master.empty()) {
       context(in.path_of("master"), [&] { netlink::check_link_name(config.master); });
     }

@@ -7,15 +7,15 @@
 namespace cni::tap {
 namespace {
 
-constexpr auto kRuntimeKeys = schema::keys<Config>(schema::key<&Config::runtime_mac>(
-    "mac", "MAC address of the interface, before the key mac and CNI_ARGS."));
+constexpr auto kRuntimeKeys =
+    schema::keys<Config>(attachment::runtime_mac_key<&Config::runtime_mac>());
 constexpr auto kRuntimeTable = schema::open(schema::Table<Config>(kRuntimeKeys));
 
 constexpr auto kKeys = schema::keys<Config>(
     schema::key<&Config::multi_queue>("multiQueue",
                                       "Several programs or threads may open the device at once."),
     attachment::mtu_key<&Config::mtu>("MTU of the interface; 0: the kernel's."),
-    schema::key<&Config::mac>("mac", "MAC address of the interface; by default the kernel's."),
+    attachment::mac_key<&Config::mac>(),
     schema::key<&Config::owner>("owner",
                                 "Id of the only user who may open the device, beside root."),
     schema::key<&Config::group>("group",
@@ -40,9 +40,7 @@ Config parse(const skel::Request& request) {
     const Reader in = request.config.root();
     Config config;
     schema::read(in, kTable, config);
-    // Lowest precedence first: mac, CNI_ARGS MAC, runtimeConfig.mac.
-    if (const auto argument = skel::mac_argument(request.args)) config.mac = *argument;
-    if (!config.runtime_mac.empty()) config.mac = config.runtime_mac;
+    config.mac = attachment::chosen_mac(request, config.mac, config.runtime_mac);
     netlink::check_mtu(config.mtu, in.path_of("mtu"));
     if (!config.bridge.empty()) {
       context(in.path_of("bridge"), [&] { netlink::check_link_name(config.bridge); });

@@ -1,5 +1,6 @@
 // The gateway interface of a VLAN of bridge: how it comes, whom it serves and when it goes.
 #include "pkg/os/file.hpp"
+#include "test/netns/plugins/main/bridge_vlan_config.hpp"
 #include "test/support/catch.hpp"
 #include "test/support/ip_json.hpp"
 #include "test/support/plugin_node.hpp"
@@ -7,25 +8,6 @@
 using namespace cni::test;
 
 namespace {
-
-json with(const json& more = json::object()) {
-  json config = {{"type", "bridge"},
-                 {"bridge", "cni0"},
-                 {"ipam", {{"type", "host-local"}, {"subnet", "10.22.0.0/16"}}}};
-  config.update(more);
-  return config;
-}
-
-json gateway(int vlan, const json& more = json::object()) {
-  json config = with({{"vlan", vlan}, {"isGateway", true}});
-  config.update(more);
-  return config;
-}
-
-// The bridge's end of a gateway.
-std::string gateway_port(const std::string& name) {
-  return find_link_json("", name).value().at("link").get<std::string>();
-}
 
 bool exists(const std::string& link) { return find_link_json("", link).has_value(); }
 
@@ -35,7 +17,7 @@ TEST_CASE("the gateway of a VLAN is an interface of its own", "[netns]") {
   require_bridge_vlans();
   PluginNode node;
   for (const char* name : {"c1", "c2"}) node.spaces.container(name);
-  const json config = gateway(100, {{"mtu", 1400}});
+  const json config = gateway_of(100, {{"mtu", 1400}});
   const json result = node.add(config);
 
   const json link = find_link_json("", "cni0.100").value();
@@ -69,9 +51,9 @@ TEST_CASE("the gateway of a VLAN goes with the last port of the VLAN", "[netns]"
   require_bridge_vlans();
   PluginNode node;
   for (const char* name : {"c1", "c2", "c3"}) node.spaces.container(name);
-  const json without_gateway = with({{"vlan", 100}});
-  const json trunk = with({{"vlanTrunk", {{{"minID", 90}, {"maxID", 110}}}}});
-  (void)node.add(gateway(100), "c1");
+  const json without_gateway = bridge_with({{"vlan", 100}});
+  const json trunk = bridge_with({{"vlanTrunk", {{{"minID", 90}, {"maxID", 110}}}}});
+  (void)node.add(gateway_of(100), "c1");
   (void)node.add(without_gateway, "c2");
   (void)node.add(trunk, "c3");
   const std::string port = gateway_port("cni0.100");
@@ -80,16 +62,16 @@ TEST_CASE("the gateway of a VLAN goes with the last port of the VLAN", "[netns]"
     node.del(without_gateway, "c2");
     node.del(trunk, "c3");
     CHECK(exists("cni0.100"));
-    node.del(gateway(100), "c1");
+    node.del(gateway_of(100), "c1");
   }
   SECTION("which is one without") {
     node.del(trunk, "c3");
-    node.del(gateway(100), "c1");
+    node.del(gateway_of(100), "c1");
     CHECK(exists("cni0.100"));
     node.del(without_gateway, "c2");
   }
   SECTION("which is a trunk") {
-    node.del(gateway(100), "c1");
+    node.del(gateway_of(100), "c1");
     node.del(without_gateway, "c2");
     CHECK(exists("cni0.100"));
     node.del(trunk, "c3");
@@ -103,13 +85,13 @@ TEST_CASE("the gateway of a VLAN goes with the last port of the VLAN", "[netns]"
                            {{"name", "veth0"}},
                            {{"name", "eth0"}, {"sandbox", "/run/netns/c1"}},
                            {{"name", "cni0.100"}}}}};
-    node.del(with(), "c1", result);
+    node.del(bridge_with(), "c1", result);
   }
   SECTION("that GC removes") {
     node.del(without_gateway, "c2");
     node.del(trunk, "c3");
     const json none = {{"cni.dev/valid-attachments", json::array()}};
-    CHECK(node.run("GC", gateway(100, none)).ok());
+    CHECK(node.run("GC", gateway_of(100, none)).ok());
   }
   CHECK_FALSE(exists("cni0.100"));
   CHECK_FALSE(exists(port));
@@ -120,12 +102,12 @@ TEST_CASE("a trunk takes only those gateways along that nobody else needs", "[ne
   require_bridge_vlans();
   PluginNode node;
   for (const char* name : {"c1", "c2", "c3"}) node.spaces.container(name);
-  const json trunk = with({{"vlanTrunk", {{{"minID", 2}, {"maxID", 4094}}}}});
-  (void)node.add(gateway(100), "c1");
-  (void)node.add(gateway(200, {{"ipam", {{"type", "host-local"}, {"subnet", "10.23.0.0/16"}}}}),
+  const json trunk = bridge_with({{"vlanTrunk", {{{"minID", 2}, {"maxID", 4094}}}}});
+  (void)node.add(gateway_of(100), "c1");
+  (void)node.add(gateway_of(200, {{"ipam", {{"type", "host-local"}, {"subnet", "10.23.0.0/16"}}}}),
                  "c2");
   (void)node.add(trunk, "c3");
-  node.del(gateway(100), "c1");
+  node.del(gateway_of(100), "c1");
   CHECK(exists("cni0.100"));
   node.del(trunk, "c3");
   CHECK_FALSE(exists("cni0.100"));
@@ -136,8 +118,8 @@ TEST_CASE("a failed ADD leaves the gateway of another container", "[netns]") {
   require_bridge_vlans();
   PluginNode node;
   for (const char* name : {"c1", "c2"}) node.spaces.container(name);
-  (void)node.add(gateway(100), "c2");
-  json failing = gateway(100);
+  (void)node.add(gateway_of(100), "c2");
+  json failing = gateway_of(100);
   failing["ipam"] = {{"type", "static"},
                      {"addresses", json::array({{{"address", "10.99.0.5/16"}}})}};
   check_error(node.run("ADD", failing), 106,
@@ -180,11 +162,11 @@ TEST_CASE("a link of the gateway's name that is something else is refused and le
   const json before = links();
   const std::string message =
       "\"cni0.100\" already exists but is not the gateway of VLAN 100 of bridge \"cni0\"";
-  const PluginRun refused = node.run("ADD", gateway(100));
+  const PluginRun refused = node.run("ADD", gateway_of(100));
   check_error(refused, 106, message);
   CHECK(refused.details().find(reason) != std::string::npos);
-  check_error(node.run("STATUS", gateway(100)), 50, message);
-  node.del(gateway(100));
+  check_error(node.run("STATUS", gateway_of(100)), 50, message);
+  node.del(gateway_of(100));
   CHECK(links() == before);
 }
 
@@ -195,10 +177,10 @@ TEST_CASE("a gateway that an administrator made is used and left", "[netns]") {
   (void)ip({"link", "add", "cni0", "type", "bridge", "vlan_filtering", "1"});
   (void)ip({"link", "add", "cni0.100", "type", "veth", "peer", "name", "by-hand"});
   (void)ip({"link", "set", "by-hand", "master", "cni0"});
-  const json result = node.add(gateway(100));
-  node.check(gateway(100), result);
+  const json result = node.add(gateway_of(100));
+  node.check(gateway_of(100), result);
   CHECK(pings("c1", "10.22.0.1"));
-  node.del(gateway(100), "c1", result);
+  node.del(gateway_of(100), "c1", result);
   CHECK(exists("cni0.100"));
 }
 
@@ -208,12 +190,12 @@ TEST_CASE("a bridge that takes the address of its ports keeps the one that was r
   PluginNode node;
   for (const char* name : {"c1", "c2"}) node.spaces.container(name);
   (void)ip({"link", "add", "cni0", "type", "bridge", "vlan_filtering", "1"});
-  const json result = node.add(gateway(100), "c1");
+  const json result = node.add(gateway_of(100), "c1");
   const json address = find_link_json("", "cni0")->at("address");
   CHECK(result.at("interfaces")[0].at("mac") == address);
-  (void)node.add(gateway(100), "c2");
+  (void)node.add(gateway_of(100), "c2");
   CHECK(find_link_json("", "cni0")->at("address") == address);
-  node.check(gateway(100), result);
+  node.check(gateway_of(100), result);
 }
 
 TEST_CASE("a gateway that a killed ADD left half made is completed or removed", "[netns]") {
@@ -221,20 +203,20 @@ TEST_CASE("a gateway that a killed ADD left half made is completed or removed", 
   PluginNode node;
   node.spaces.container("c1");
   node.spaces.container("c2");
-  (void)node.add(gateway(100));
+  (void)node.add(gateway_of(100));
   const std::string port = gateway_port("cni0.100");
   const auto half_made = [&] {
     (void)ip({"link", "add", "cni0.100", "type", "veth", "peer", "name", port});
   };
-  node.del(gateway(100));
+  node.del(gateway_of(100));
   half_made();
-  (void)node.add(gateway(100));
+  (void)node.add(gateway_of(100));
   CHECK(vlans_shown(port) == "100 PVID Egress Untagged");
   CHECK(pings("c1", "10.22.0.1"));
-  node.del(gateway(100));
+  node.del(gateway_of(100));
   CHECK_FALSE(exists("cni0.100"));
   half_made();
-  node.del(gateway(100));
+  node.del(gateway_of(100));
   CHECK_FALSE(exists("cni0.100"));
   CHECK_FALSE(exists(port));
 }
@@ -243,13 +225,13 @@ TEST_CASE("the name of a gateway's port that somebody else has is passed over", 
   require_bridge_vlans();
   PluginNode node;
   node.spaces.container("c1");
-  (void)node.add(gateway(100));
+  (void)node.add(gateway_of(100));
   const std::string taken = gateway_port("cni0.100");
-  node.del(gateway(100));
+  node.del(gateway_of(100));
   (void)ip({"link", "add", taken, "type", "veth", "peer", "name", "other"});
-  (void)node.add(gateway(100));
+  (void)node.add(gateway_of(100));
   CHECK(gateway_port("cni0.100") != taken);
-  node.del(gateway(100));
+  node.del(gateway_of(100));
   CHECK_FALSE(exists("cni0.100"));
   CHECK(exists(taken));
 }

@@ -1,6 +1,7 @@
 // VLANs of bridge: what the port and the gateway interface get, and what goes with them.
 #include <functional>
 
+#include "test/netns/plugins/main/bridge_vlan_config.hpp"
 #include "test/support/catch.hpp"
 #include "test/support/ip_json.hpp"
 #include "test/support/plugin_node.hpp"
@@ -11,27 +12,8 @@ using namespace cni::test;
 
 namespace {
 
-json with(const json& more = json::object()) {
-  json config = {{"type", "bridge"},
-                 {"bridge", "cni0"},
-                 {"ipam", {{"type", "host-local"}, {"subnet", "10.22.0.0/16"}}}};
-  config.update(more);
-  return config;
-}
-
-json gateway(int vlan, const json& more = json::object()) {
-  json config = with({{"vlan", vlan}, {"isGateway", true}});
-  config.update(more);
-  return config;
-}
-
 std::string port_of(const json& result) {
   return result.at("interfaces")[1].at("name").get<std::string>();
-}
-
-// The bridge's end of a gateway.
-std::string gateway_port(const std::string& name) {
-  return find_link_json("", name).value().at("link").get<std::string>();
 }
 
 bool filters(const std::string& bridge_name) {
@@ -48,19 +30,19 @@ TEST_CASE("VLANs without kernel support are refused by name and nothing is left"
   node.spaces.container("c1");
   const std::string message =
       "the kernel has no bridge VLAN filtering support (CONFIG_BRIDGE_VLAN_FILTERING)";
-  const json trunk = with({{"vlanTrunk", {{{"id", 5}}}}});
+  const json trunk = bridge_with({{"vlanTrunk", {{{"id", 5}}}}});
   const bool there = GENERATE(false, true);
   if (there) (void)ip({"link", "add", "cni0", "type", "bridge"});
   const Snapshot before = take({"c1"});
-  for (const json& config : {gateway(100), trunk}) {
+  for (const json& config : {gateway_of(100), trunk}) {
     CAPTURE(config);
     check_error(node.run("ADD", config), 107, message);
     check_error(node.run("STATUS", config), 50, message);
     node.del(config);
     CHECK(diff(before, take({"c1"})) == "");
   }
-  CHECK(node.run("STATUS", with({{"preserveDefaultVlan", true}})).ok());
-  (void)node.add(with({{"preserveDefaultVlan", true}}));
+  CHECK(node.run("STATUS", bridge_with({{"preserveDefaultVlan", true}})).ok());
+  (void)node.add(bridge_with({{"preserveDefaultVlan", true}}));
 }
 
 TEST_CASE("each VLAN key gives the port what it says", "[netns]") {
@@ -93,7 +75,7 @@ TEST_CASE("each VLAN key gives the port what it says", "[netns]") {
   CAPTURE(config);
   PluginNode node;
   node.spaces.container("c1");
-  const json whole = with(config);
+  const json whole = bridge_with(config);
   const json result = node.add(whole);
   CHECK(filters("cni0"));
   CHECK(vlans_shown(port_of(result)) == vlans);
@@ -108,7 +90,7 @@ TEST_CASE("without VLANs the bridge does not filter", "[netns]") {
   PluginNode node;
   node.spaces.container("c1");
   const json config =
-      with({{"vlan", 0}, {"vlanTrunk", json::array()}, {"preserveDefaultVlan", true}});
+      bridge_with({{"vlan", 0}, {"vlanTrunk", json::array()}, {"preserveDefaultVlan", true}});
   (void)node.add(config);
   CHECK_FALSE(filters("cni0"));
 }
@@ -119,17 +101,17 @@ TEST_CASE("a bridge that does not keep VLANs apart is refused", "[netns]") {
   node.spaces.container("c1");
   (void)ip({"link", "add", "cni0", "type", "bridge"});
   const Snapshot before = take({"c1"});
-  const PluginRun refused = node.run("ADD", gateway(100));
+  const PluginRun refused = node.run("ADD", gateway_of(100));
   check_error(refused, 106, "bridge \"cni0\" does not keep VLANs apart: its vlan_filtering is off");
   CHECK(refused.details().find("ip link set cni0 type bridge vlan_filtering 1") !=
         std::string::npos);
-  check_error(node.run("STATUS", gateway(100)), 50, "bridge \"cni0\" does not keep VLANs apart");
+  check_error(node.run("STATUS", gateway_of(100)), 50, "bridge \"cni0\" does not keep VLANs apart");
   CHECK(diff(before, take({"c1"})) == "");
-  CHECK(node.run("STATUS", with()).ok());
+  CHECK(node.run("STATUS", bridge_with()).ok());
 
   // What the message says helps.
   (void)ip({"link", "set", "cni0", "type", "bridge", "vlan_filtering", "1"});
-  (void)node.add(gateway(100));
+  (void)node.add(gateway_of(100));
 }
 
 TEST_CASE("the default VLAN of the bridge is another one", "[netns]") {
@@ -140,7 +122,7 @@ TEST_CASE("the default VLAN of the bridge is another one", "[netns]") {
   (void)ip({"link", "add", "cni0", "type", "bridge", "vlan_filtering", "1", "vlan_default_pvid",
             std::to_string(default_vlan)});
   const auto vlans_with = [&](const json& more) {
-    const json config = with(more);
+    const json config = bridge_with(more);
     const json result = node.add(config);
     node.check(config, result);
     const std::string vlans = vlans_shown(port_of(result));
@@ -209,7 +191,7 @@ TEST_CASE("CHECK names each difference of a VLAN", "[netns]") {
     CAPTURE(damage.message);
     PluginNode node;
     node.spaces.container("c1");
-    const json config = gateway(100, {{"vlanTrunk", {{{"minID", 200}, {"maxID", 300}}}}});
+    const json config = gateway_of(100, {{"vlanTrunk", {{{"minID", 200}, {"maxID", 300}}}}});
     const json result = node.add(config);
     node.check(config, result);
     std::string message = damage.message;

@@ -1,21 +1,12 @@
-#include "test/support/catch.hpp"
-#include "test/support/ip_json.hpp"
-#include "test/support/plugin_node.hpp"
+#include "test/netns/plugins/main/master_node.hpp"
 
 using namespace cni::test;
 
 namespace {
 
-// A node with a link that ipvlans can stand on. Its other end is in the namespace "wire".
-class IpvlanNode : public PluginNode {
+class IpvlanNode : public MasterNode {
  public:
-  IpvlanNode() {
-    require_kind("ipvlan");
-    for (const char* name : {"c1", "c2", "wire"}) spaces.container(name);
-    (void)ip({"link", "add", "master0", "type", "veth", "peer", "name", "far", "netns", "wire"});
-    (void)ip({"link", "set", "master0", "up"});
-    (void)ip({"-n", "wire", "link", "set", "far", "up"});
-  }
+  IpvlanNode() : MasterNode("ipvlan") {}
 };
 
 json host_local(const std::string& subnet) { return {{"type", "host-local"}, {"subnet", subnet}}; }
@@ -94,25 +85,12 @@ TEST_CASE("ipvlan takes the link of the default route without a master", "[netns
 
 TEST_CASE("ipvlan finds its master in the container if asked to", "[netns][kind:ipvlan]") {
   IpvlanNode node;
-  (void)ip({"-n", "c1", "link", "add", "inner0", "type", "veth", "peer", "name", "inner1"});
-  (void)ip({"-n", "c1", "link", "set", "inner0", "up"});
-  const json config = ipvlan({{"master", "inner0"}, {"linkInContainer", true}});
-  const json result = node.add(config);
-  CHECK(find_link_json("c1", "eth0")->at("link") == "inner0");
-  node.check(config, result);
-  CHECK(node.run("STATUS", config).ok());
-  const json on_host = ipvlan({{"master", "inner0"}});
-  check_error(node.run("ADD", on_host, "c2"), 7,
-              "failed to lookup master \"inner0\": no such device");
-  check_error(node.run("STATUS", on_host), 50, "failed to lookup master \"inner0\"");
+  check_master_in_container(node, ipvlan());
 }
 
 TEST_CASE("ipvlan refuses an MTU above its master's", "[netns][kind:ipvlan]") {
   IpvlanNode node;
-  const json config = ipvlan({{"mtu", 9000}});
-  check_error(node.run("ADD", config), 7, "invalid MTU 9000, must be [0, master MTU(1500)]");
-  check_error(node.run("STATUS", config), 50, "invalid MTU 9000");
-  CHECK(node.run("STATUS", ipvlan()).ok());
+  check_mtu_of_master(node, ipvlan());
 }
 
 TEST_CASE("ipvlan takes addresses and routes of the chain before it", "[netns][kind:ipvlan]") {
@@ -246,13 +224,7 @@ TEST_CASE("ipvlan on another ipvlan stands beside it", "[netns][kind:ipvlan]") {
 
 TEST_CASE("ipvlan works with a host that has an interface of that name", "[netns][kind:ipvlan]") {
   IpvlanNode node;
-  (void)ip({"link", "add", "eth0", "type", "veth", "peer", "name", "other"});
-  const json config = ipvlan();
-  (void)node.add(config);
-  CHECK(find_link_json("", "eth0"));
-  node.del(config);
-  CHECK(find_link_json("", "eth0"));
-  CHECK_FALSE(find_link_json("c1", "eth0"));
+  check_same_name_on_host(node, ipvlan());
 }
 
 TEST_CASE("ipvlan works with names that have dots", "[netns][kind:ipvlan]") {

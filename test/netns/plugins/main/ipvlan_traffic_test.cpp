@@ -1,10 +1,8 @@
 // Packets through ipvlans, which all have the MAC address of their master.
 #include <string>
 
-#include "test/support/catch.hpp"
+#include "test/netns/plugins/main/master_node.hpp"
 #include "test/support/frame_capture.hpp"
-#include "test/support/ip_json.hpp"
-#include "test/support/plugin_node.hpp"
 #include "test/support/snapshot.hpp"
 
 using namespace cni;
@@ -14,15 +12,10 @@ namespace {
 
 // A node with 192.0.2.2 on a wire, and another host with 192.0.2.1 on it ("wire"), which finds the
 // containers behind the node.
-class WiredNode : public PluginNode {
+class WiredNode : public MasterNode {
  public:
-  WiredNode() {
-    require_kind("ipvlan");
-    for (const char* name : {"c1", "c2", "wire"}) spaces.container(name);
-    (void)ip({"link", "add", "master0", "type", "veth", "peer", "name", "far", "netns", "wire"});
-    (void)ip({"link", "set", "master0", "up"});
+  WiredNode() : MasterNode("ipvlan") {
     (void)ip({"address", "add", "192.0.2.2/24", "dev", "master0"});
-    (void)ip({"-n", "wire", "link", "set", "far", "up"});
     (void)ip({"-n", "wire", "address", "add", "192.0.2.1/24", "dev", "far"});
   }
 };

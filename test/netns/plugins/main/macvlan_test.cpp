@@ -1,23 +1,13 @@
-#include "test/support/catch.hpp"
-#include "test/support/ip_json.hpp"
-#include "test/support/plugin_node.hpp"
+#include "test/netns/plugins/main/master_node.hpp"
 #include "test/support/snapshot.hpp"
 
 using namespace cni::test;
 
 namespace {
 
-// A node with a link that macvlans can stand on. Its other end is in the namespace "wire".
-class MacvlanNode : public PluginNode {
+class MacvlanNode : public MasterNode {
  public:
-  MacvlanNode() {
-    require_kind("macvlan");
-    spaces.container("c1");
-    spaces.container("wire");
-    (void)ip({"link", "add", "master0", "type", "veth", "peer", "name", "far", "netns", "wire"});
-    (void)ip({"link", "set", "master0", "up"});
-    (void)ip({"-n", "wire", "link", "set", "far", "up"});
-  }
+  MacvlanNode() : MasterNode("macvlan") {}
 };
 
 json layer3(const json& more = json::object()) {
@@ -71,23 +61,12 @@ TEST_CASE("macvlan takes the link of the default route without a master", "[netn
 
 TEST_CASE("macvlan finds its master in the container if asked to", "[netns][kind:macvlan]") {
   MacvlanNode node;
-  (void)ip({"-n", "c1", "link", "add", "inner0", "type", "veth", "peer", "name", "inner1"});
-  (void)ip({"-n", "c1", "link", "set", "inner0", "up"});
-  const json config = {{"type", "macvlan"}, {"master", "inner0"}, {"linkInContainer", true}};
-  const json result = node.add(config);
-  CHECK(find_link_json("c1", "eth0")->at("link") == "inner0");
-  node.check(config, result);
-  json on_host = config;
-  on_host["linkInContainer"] = false;
-  check_error(node.run("ADD", on_host), 7, "failed to lookup master \"inner0\": no such device");
+  check_master_in_container(node, layer3());
 }
 
 TEST_CASE("macvlan refuses an MTU above its master's", "[netns][kind:macvlan]") {
   MacvlanNode node;
-  check_error(node.run("ADD", layer3({{"mtu", 9000}})), 7,
-              "invalid MTU 9000, must be [0, master MTU(1500)]");
-  CHECK(node.run("STATUS", layer3({{"mtu", 9000}})).code() == 50);
-  CHECK(node.run("STATUS", layer3()).ok());
+  check_mtu_of_master(node, layer3());
 }
 
 TEST_CASE("macvlan says which bridge holds a busy master", "[netns][kind:macvlan]") {
@@ -104,13 +83,7 @@ TEST_CASE("macvlan says which bridge holds a busy master", "[netns][kind:macvlan
 
 TEST_CASE("macvlan works with a host that has an interface of that name", "[netns][kind:macvlan]") {
   MacvlanNode node;
-  (void)ip({"link", "add", "eth0", "type", "veth", "peer", "name", "other"});
-  const json config = layer3();
-  (void)node.add(config);
-  CHECK(find_link_json("", "eth0"));
-  node.del(config);
-  CHECK(find_link_json("", "eth0"));
-  CHECK_FALSE(find_link_json("c1", "eth0"));
+  check_same_name_on_host(node, layer3());
 }
 
 TEST_CASE("macvlan does not wait for an IPv6 address on a link without carrier",

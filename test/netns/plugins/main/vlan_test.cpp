@@ -1,9 +1,7 @@
 #include <unistd.h>
 
-#include "test/support/catch.hpp"
+#include "test/netns/plugins/main/master_node.hpp"
 #include "test/support/frame_capture.hpp"
-#include "test/support/ip_json.hpp"
-#include "test/support/plugin_node.hpp"
 #include "test/support/snapshot.hpp"
 
 using namespace cni;
@@ -11,16 +9,10 @@ using namespace cni::test;
 
 namespace {
 
-// A node with a link that carries VLANs. Its other end is in the namespace "wire", where a host
-// takes part in VLAN 5.
-class VlanNode : public PluginNode {
+// On the wire a host takes part in VLAN 5.
+class VlanNode : public MasterNode {
  public:
-  VlanNode() {
-    require_kind("vlan");
-    for (const char* name : {"c1", "c2", "wire"}) spaces.container(name);
-    (void)ip({"link", "add", "master0", "type", "veth", "peer", "name", "far", "netns", "wire"});
-    (void)ip({"link", "set", "master0", "up"});
-    (void)ip({"-n", "wire", "link", "set", "far", "up"});
+  VlanNode() : MasterNode("vlan") {
     (void)ip(
         {"-n", "wire", "link", "add", "link", "far", "name", "far.5", "type", "vlan", "id", "5"});
     (void)ip({"-n", "wire", "address", "add", "10.24.9.9/16", "dev", "far.5"});
@@ -81,25 +73,12 @@ TEST_CASE("vlan without a number is VLAN 0", "[netns][kind:vlan]") {
 
 TEST_CASE("vlan finds its master in the container if asked to", "[netns][kind:vlan]") {
   VlanNode node;
-  (void)ip({"-n", "c1", "link", "add", "inner0", "type", "veth", "peer", "name", "inner1"});
-  (void)ip({"-n", "c1", "link", "set", "inner0", "up"});
-  const json config = vlan({{"master", "inner0"}, {"linkInContainer", true}});
-  const json result = node.add(config);
-  CHECK(link_in("c1").at("link") == "inner0");
-  node.check(config, result);
-  CHECK(node.run("STATUS", config).ok());
-  const json on_host = vlan({{"master", "inner0"}});
-  check_error(node.run("ADD", on_host, "c2"), 7,
-              "failed to lookup master \"inner0\": no such device");
-  check_error(node.run("STATUS", on_host), 50, "failed to lookup master \"inner0\"");
+  check_master_in_container(node, vlan());
 }
 
 TEST_CASE("vlan refuses an MTU above its master's", "[netns][kind:vlan]") {
   VlanNode node;
-  const json config = vlan({{"mtu", 9000}});
-  check_error(node.run("ADD", config), 7, "invalid MTU 9000, must be [0, master MTU(1500)]");
-  check_error(node.run("STATUS", config), 50, "invalid MTU 9000");
-  CHECK(node.run("STATUS", vlan()).ok());
+  check_mtu_of_master(node, vlan());
 }
 
 TEST_CASE("vlan says that its master is down", "[netns][kind:vlan]") {
@@ -153,13 +132,7 @@ TEST_CASE("vlan says that the container has an interface of that name", "[netns]
 
 TEST_CASE("vlan works with a host that has an interface of that name", "[netns][kind:vlan]") {
   VlanNode node;
-  (void)ip({"link", "add", "eth0", "type", "veth", "peer", "name", "other"});
-  const json config = vlan();
-  const json result = node.add(config);
-  node.check(config, result);
-  node.del(config);
-  CHECK(find_link_json("", "eth0"));
-  CHECK_FALSE(find_link_json("c1", "eth0"));
+  check_same_name_on_host(node, vlan());
 }
 
 TEST_CASE("vlan works with names that have dots", "[netns][kind:vlan]") {

@@ -2,13 +2,12 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <iterator>
 
 #include "pkg/netfilter/masquerade_backends.hpp"
 #include "pkg/netfilter/nft.hpp"
+#include "pkg/netfilter/owner.hpp"
 #include "pkg/netfilter/races.hpp"
 #include "pkg/types/error.hpp"
-#include "pkg/types/hash.hpp"
 
 namespace cni::netfilter {
 namespace {
@@ -17,7 +16,6 @@ namespace {
 constexpr std::string_view kChecks = "masq_checks";
 constexpr std::string_view kPostrouting = "postrouting";
 constexpr std::uint32_t kPostroutingRules = 3;
-constexpr std::size_t kMaxComment = 128;
 
 // Containers are elements of one set per subnet, which one rule looks up: a packet passes as many
 // rules as the node has subnets, however many containers there are. (A verdict map from address to
@@ -69,23 +67,9 @@ NftRule rule_of(const Prefix& address) {
 
 std::string key_of(const Prefix& address) { return NftKey().ip(address.address).take(); }
 
-std::string without_quotes(std::string_view text) {
-  std::string out(text);
-  std::erase(out, '"');
-  return out;
+Owner owner_of(const MasqueradeSpec& spec) {
+  return {spec.network, spec.container_id, spec.ifname};
 }
-
-std::string attachment_id(const MasqueradeSpec& spec) {
-  return attachment_hash(spec.network, spec.ifname, spec.container_id);
-}
-
-std::string comment_of(const MasqueradeSpec& spec) {
-  return cat(attachment_id(spec), ", net: ", without_quotes(spec.network),
-             ", if: ", without_quotes(spec.ifname), ", id: ", without_quotes(spec.container_id))
-      .substr(0, kMaxComment);
-}
-
-bool is_of(std::string_view comment, std::string_view id) { return comment.starts_with(id); }
 
 bool has_rule_for(const std::vector<NftRuleInfo>& checks, std::string_view set) {
   return std::any_of(checks.begin(), checks.end(), [&](const NftRuleInfo& rule) {
@@ -167,7 +151,7 @@ void add_elements(netlink::Socket& socket, NftTransaction& transaction, const Ma
     if (std::find(done.begin(), done.end(), address) != done.end()) continue;
     done.push_back(address);
     const std::string set = set_name(address);
-    const NftElement element{key_of(address), {}, {}, comment_of(spec)};
+    const NftElement element{key_of(address), {}, {}, owner_comment(owner_of(spec))};
     if (!is_first_attempt) {
       const auto old = nft_find_element(socket, table(), set, element.key);
       if (old && old->comment == element.comment) continue;
@@ -218,8 +202,8 @@ Deletions find_all(netlink::Socket& socket, const std::vector<NftRuleInfo>& chec
 // By key where the addresses are known. All that the attachment has is found if each of them is;
 // else it is searched for.
 Deletions find_own(netlink::Socket& socket, const MasqueradeSpec& spec) {
-  const std::string id = attachment_id(spec);
-  const auto is_own = [&](std::string_view comment) { return is_of(comment, id); };
+  const Owner owner = owner_of(spec);
+  const auto is_own = [&](std::string_view comment) { return is_owned_by(comment, owner); };
   const std::vector<NftRuleInfo> checks = nft_list_rules(socket, table(), kChecks);
 
   Deletions out;
@@ -262,11 +246,11 @@ void NftMasquerading::remove(netlink::Socket& socket, const MasqueradeSpec& spec
 }
 
 void NftMasquerading::check(netlink::Socket& socket, const MasqueradeSpec& spec) {
-  const std::string id = attachment_id(spec);
+  const Owner owner = owner_of(spec);
   const std::vector<NftRuleInfo> checks = nft_list_rules(socket, table(), kChecks);
   const auto is_rule_of_reference = [&](const Prefix& address) {
     return std::any_of(checks.begin(), checks.end(), [&](const NftRuleInfo& rule) {
-      return is_of(rule.comment, id) && rule.source == key_of(address);
+      return is_owned_by(rule.comment, owner) && rule.source == key_of(address);
     });
   };
   for (const Prefix& address : spec.addresses) {
@@ -275,9 +259,10 @@ void NftMasquerading::check(netlink::Socket& socket, const MasqueradeSpec& spec)
     const std::string where = cat("nftables set ", table().to_string(), ' ', set);
     const auto element = nft_find_element(socket, table(), set, key_of(address));
     if (!element) throw missing(spec, address, cat("not in ", where));
-    if (!is_of(element->comment, id)) {
-      throw missing(spec, address,
-                    cat(where, " has it for another attachment: ", quote(element->comment)));
+    if (!is_owned_by(element->comment, owner)) {
+      throw missing(
+          spec, address,
+          cat(where, " has it for another attachment: ", describe_owner(element->comment)));
     }
     if (!has_rule_for(checks, set)) {
       throw missing(spec, address, cat("no rule of chain ", kChecks, " looks up ", where));
@@ -296,17 +281,8 @@ void NftMasquerading::check(netlink::Socket& socket, const MasqueradeSpec& spec)
 void NftMasquerading::gc(netlink::Socket& socket, std::string_view network,
                          std::span<const Attachment> valid) {
   if (!nft_table_exists(socket, table())) return;
-  std::vector<std::string> kept;
-  std::transform(valid.begin(), valid.end(), std::back_inserter(kept), [&](const Attachment& one) {
-    return attachment_hash(network, one.ifname, one.container_id);
-  });
-  std::sort(kept.begin(), kept.end());
-  const std::string prefix = cat(network_hash(network), '-');
+  const StaleOwners is_stale(network, valid);
   with_retries([&](int) {
-    const auto is_stale = [&](std::string_view comment) {
-      return comment.starts_with(prefix) &&
-             !std::binary_search(kept.begin(), kept.end(), comment.substr(0, comment.find(',')));
-    };
     find_all(socket, nft_list_rules(socket, table(), kChecks), is_stale)
         .commit(socket, cat("collect garbage in nftables table ", table().to_string()));
   });

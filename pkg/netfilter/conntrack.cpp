@@ -32,12 +32,12 @@ constexpr std::string_view kList = "list UDP flows in connection tracking";
 constexpr std::string_view kForget = "delete a UDP flow from connection tracking";
 
 // Which parts of a tuple a dump is to be filtered by (Linux 5.8). The kernel does not export their
-// names.
-constexpr std::uint32_t kFilterDestinationAddress = 1U << 1;
+// names. The address is not among them: kernels (6.18 for one) keep exactly the wrong flows if they
+// are to compare an IPv6 address.
 constexpr std::uint32_t kFilterProtocol = 1U << 3;
 constexpr std::uint32_t kFilterDestinationPort = 1U << 5;
 
-// Each dump walks the kernel's whole table; for more destinations than this, one dump of all UDP
+// Each dump walks the kernel's whole table; for more ports than this, one dump of all UDP
 // flows costs less than a filtered one for each.
 constexpr std::size_t kMaxFilteredDumps = 4;
 
@@ -75,26 +75,19 @@ std::optional<Flow> read_flow(const nlmsghdr* message, Family family) {
               std::string(attributes.bytes(CTA_ZONE)), std::string(attributes.bytes(CTA_ID))};
 }
 
-// A dump of UDP flows, of those to one destination if one is given. Older kernels send all flows of
-// the family.
-Message dump_request(Family family, const UdpDestination* only) {
+// A dump of UDP flows, of those to one port if one is given. Older kernels send all flows of the
+// family.
+Message dump_request(Family family, std::optional<std::uint16_t> port) {
   Message out = conntrack_message(IPCTNL_MSG_CT_GET, family);
-  std::uint32_t flags = kFilterProtocol;
   out.nest(CTA_TUPLE_ORIG, [&](Message& tuple) {
-    if (only != nullptr && only->address) {
-      flags |= kFilterDestinationAddress;
-      tuple.nest(CTA_TUPLE_IP, [&](Message& ip) {
-        ip.put_ip(family == Family::kIpv4 ? CTA_IP_V4_DST : CTA_IP_V6_DST, *only->address);
-      });
-    }
     tuple.nest(CTA_TUPLE_PROTO, [&](Message& transport) {
       transport.put_u8(CTA_PROTO_NUM, IPPROTO_UDP);
-      if (only == nullptr) return;
-      flags |= kFilterDestinationPort;
-      transport.put_u16(CTA_PROTO_DST_PORT, htons(only->port));
+      if (port) transport.put_u16(CTA_PROTO_DST_PORT, htons(*port));
     });
   });
-  out.nest(CTA_FILTER, [&](Message& filter) { filter.put_u32(CTA_FILTER_ORIG_FLAGS, flags); });
+  out.nest(CTA_FILTER, [&](Message& filter) {
+    filter.put_u32(CTA_FILTER_ORIG_FLAGS, kFilterProtocol | (port ? kFilterDestinationPort : 0));
+  });
   return out;
 }
 
@@ -125,7 +118,14 @@ class Destinations {
     });
   }
 
-  const std::vector<UdpDestination>& list() const { return list_; }
+  // Each of them once, sorted.
+  std::vector<std::uint16_t> ports() const {
+    std::vector<std::uint16_t> out;
+    for (const UdpDestination& one : list_) {
+      if (out.empty() || out.back() != one.port) out.push_back(one.port);
+    }
+    return out;
+  }
 
   // Whether one of them is what the flow was begun to.
   bool include(const Flow& flow) {
@@ -164,14 +164,14 @@ bool list_flows(Socket& socket, Message request, Family family, std::vector<Flow
 
 // The flows of a family that are to go, and some more.
 std::vector<Flow> find_candidates(Socket& socket, Family family,
-                                  const std::vector<UdpDestination>& destinations) {
+                                  const std::vector<std::uint16_t>& ports) {
   std::vector<Flow> out;
   bool is_filtered = true;
-  if (destinations.size() > kMaxFilteredDumps) {
-    is_filtered = list_flows(socket, dump_request(family, nullptr), family, out);
+  if (ports.size() > kMaxFilteredDumps) {
+    is_filtered = list_flows(socket, dump_request(family, std::nullopt), family, out);
   } else {
-    for (const UdpDestination& one : destinations) {
-      is_filtered = is_filtered && list_flows(socket, dump_request(family, &one), family, out);
+    for (const std::uint16_t port : ports) {
+      is_filtered = is_filtered && list_flows(socket, dump_request(family, port), family, out);
     }
   }
   // A kernel without connection tracking refuses this too.
@@ -200,8 +200,9 @@ void forget(Socket& socket, Family family, const Flow& flow) {
 void forget_udp_connections(Socket& netfilter, std::span<const UdpDestination> destinations) {
   for (const Family family : {Family::kIpv4, Family::kIpv6}) {
     Destinations wanted(family, destinations);
-    if (wanted.list().empty()) continue;
-    for (const Flow& flow : find_candidates(netfilter, family, wanted.list())) {
+    const std::vector<std::uint16_t> ports = wanted.ports();
+    if (ports.empty()) continue;
+    for (const Flow& flow : find_candidates(netfilter, family, ports)) {
       if (wanted.include(flow)) forget(netfilter, family, flow);
     }
   }

@@ -21,6 +21,9 @@ using netlink::Message;
 
 namespace {
 
+// An attribute has at most 64 KiB; a list of elements is begun anew well before.
+constexpr std::size_t kMaxListSize = 32 * 1024;
+
 // EAGAIN, EINTR and EBUSY; with the doubling pause below some 60 ms in all.
 constexpr int kMaxAttempts = 6;
 
@@ -56,6 +59,8 @@ std::uint32_t type_number(const std::vector<NftType>& types) {
   return out;
 }
 
+void pad(std::string& octets) { octets.resize((octets.size() + 3) / 4 * 4, '\0'); }
+
 std::uint32_t length_of(const std::vector<NftType>& types) {
   if (types.size() == 1) return size_of(types[0]);
   std::uint32_t out = 0;
@@ -79,6 +84,7 @@ std::string set_userdata(const NftSet& set) {
 void put_element(Message& list, const NftElement& element) {
   list.nest(NFTA_LIST_ELEM, [&](Message& out) {
     put_nft_value(out, NFTA_SET_ELEM_KEY, element.key);
+    if (!element.key_end.empty()) put_nft_value(out, NFTA_SET_ELEM_KEY_END, element.key_end);
     if (element.verdict) {
       out.nest(NFTA_SET_ELEM_DATA, [&](Message& data) { put_nft_verdict(data, *element.verdict); });
     } else if (!element.data.empty()) {
@@ -87,6 +93,46 @@ void put_element(Message& list, const NftElement& element) {
     const std::string userdata = nft_comment_userdata(element.comment);
     if (!userdata.empty()) out.put(NFTA_SET_ELEM_USERDATA, userdata.data(), userdata.size());
   });
+}
+
+// Says of a set with ranges how long each part of its key is.
+void put_field_lengths(Message& message, const std::vector<NftType>& key) {
+  message.nest(NFTA_SET_DESC, [&](Message& description) {
+    description.nest(NFTA_SET_DESC_CONCAT, [&](Message& fields) {
+      for (const NftType type : key) {
+        fields.nest(NFTA_LIST_ELEM,
+                    [&](Message& field) { field.put_be32(NFTA_SET_FIELD_LEN, size_of(type)); });
+      }
+    });
+  });
+}
+
+Message element_message(const NftTable& table, int type, std::string_view set, int flags) {
+  Message out = nft_message(table.family, type, flags);
+  out.put_string(NFTA_SET_ELEM_LIST_TABLE, table.name);
+  out.put_string(NFTA_SET_ELEM_LIST_SET, set);
+  return out;
+}
+
+std::size_t size_of(const NftElement& element) {
+  constexpr std::size_t kHeaders = 64;
+  return kHeaders + element.key.size() + element.key_end.size() + element.data.size() +
+         element.comment.size() + (element.verdict ? element.verdict->chain.size() : 0);
+}
+
+// Calls fn(start, end) for parts of a list that each fit one message. size(i) is that of one.
+template <class Size, class Fn>
+void for_each_part(std::size_t count, Size&& size, Fn&& fn) {
+  std::size_t start = 0;
+  std::size_t octets = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    octets += size(i);
+    if (octets < kMaxListSize) continue;
+    fn(start, i + 1);
+    start = i + 1;
+    octets = 0;
+  }
+  if (start < count) fn(start, count);
 }
 
 int create_flags(NftCreate create) {
@@ -110,9 +156,15 @@ std::string NftTable::to_string() const {
 }
 
 NftKey& NftKey::part(const void* data, std::size_t size) {
+  pad(bytes_);
   bytes_.append(static_cast<const char*>(data), size);
-  bytes_.resize((bytes_.size() + 3) / 4 * 4, '\0');
+  ++parts_;
   return *this;
+}
+
+std::string NftKey::take() {
+  if (parts_ > 1) pad(bytes_);
+  return std::move(bytes_);
 }
 
 NftKey& NftKey::ip(const Ip& ip) { return part(ip.data(), ip.size()); }
@@ -120,15 +172,26 @@ NftKey& NftKey::ip(const Ip& ip) { return part(ip.data(), ip.size()); }
 NftKey& NftKey::mac(const Mac& mac) { return part(mac.data(), mac.size()); }
 
 NftKey& NftKey::ifname(std::string_view name) {
-  std::string padded(name.substr(0, IFNAMSIZ - 1));
-  padded.resize(IFNAMSIZ, '\0');
+  const std::string padded = nft_ifname(name);
   return part(padded.data(), padded.size());
+}
+
+NftKey& NftKey::protocol(std::uint8_t number) { return part(&number, sizeof number); }
+
+NftKey& NftKey::port(std::uint16_t port) {
+  const std::uint16_t value = htons(port);
+  return part(&value, sizeof value);
 }
 
 NftTransaction::NftTransaction(NftTable table)
     : table_(std::move(table)), messages_(std::make_unique<Messages>()) {}
 NftTransaction::NftTransaction(NftTransaction&&) noexcept = default;
 NftTransaction::~NftTransaction() = default;
+
+NftTransaction& NftTransaction::on(NftTable table) {
+  table_ = std::move(table);
+  return *this;
+}
 
 bool NftTransaction::empty() const { return messages_->list.empty(); }
 
@@ -161,7 +224,9 @@ NftTransaction& NftTransaction::add_set(const NftSet& set, NftCreate create) {
   Message out = nft_message(table_.family, NFT_MSG_NEWSET, create_flags(create));
   out.put_string(NFTA_SET_TABLE, table_.name).put_string(NFTA_SET_NAME, set.name);
   const bool is_map = set.is_verdict_map || !set.data.empty();
-  out.put_be32(NFTA_SET_FLAGS, is_map ? std::uint32_t{NFT_SET_MAP} : 0);
+  std::uint32_t flags = is_map ? std::uint32_t{NFT_SET_MAP} : 0;
+  if (set.has_ranges) flags |= NFT_SET_INTERVAL | NFT_SET_CONCAT;
+  out.put_be32(NFTA_SET_FLAGS, flags);
   out.put_be32(NFTA_SET_KEY_TYPE, type_number(set.key));
   out.put_be32(NFTA_SET_KEY_LEN, length_of(set.key));
   if (is_map) {
@@ -169,6 +234,7 @@ NftTransaction& NftTransaction::add_set(const NftSet& set, NftCreate create) {
                  set.is_verdict_map ? std::uint32_t{NFT_DATA_VERDICT} : type_number(set.data));
     if (!set.is_verdict_map) out.put_be32(NFTA_SET_DATA_LEN, length_of(set.data));
   }
+  if (set.has_ranges) put_field_lengths(out, set.key);
   // Tells sets of one transaction apart; the kernel wants it always.
   out.put_be32(NFTA_SET_ID, static_cast<std::uint32_t>(messages_->list.size() + 1));
   const std::string userdata = set_userdata(set);
@@ -189,23 +255,47 @@ NftTransaction& NftTransaction::prepend_rule(std::string_view chain, const NftRu
 
 NftTransaction& NftTransaction::add_element(std::string_view set, const NftElement& element,
                                             NftCreate create) {
-  Message out = nft_message(table_.family, NFT_MSG_NEWSETELEM, create_flags(create));
-  out.put_string(NFTA_SET_ELEM_LIST_TABLE, table_.name);
-  out.put_string(NFTA_SET_ELEM_LIST_SET, set);
-  out.nest(NFTA_SET_ELEM_LIST_ELEMENTS, [&](Message& list) { put_element(list, element); });
-  messages_->list.push_back(std::move(out));
+  return add_elements(set, {&element, 1}, create);
+}
+
+NftTransaction& NftTransaction::add_elements(std::string_view set,
+                                             std::span<const NftElement> elements,
+                                             NftCreate create) {
+  const auto add_part = [&](std::size_t start, std::size_t end) {
+    Message out = element_message(table_, NFT_MSG_NEWSETELEM, set, create_flags(create));
+    out.nest(NFTA_SET_ELEM_LIST_ELEMENTS, [&](Message& list) {
+      for (const NftElement& element : elements.subspan(start, end - start)) {
+        put_element(list, element);
+      }
+    });
+    messages_->list.push_back(std::move(out));
+  };
+  for_each_part(
+      elements.size(), [&](std::size_t i) { return size_of(elements[i]); }, add_part);
   return *this;
 }
 
 NftTransaction& NftTransaction::delete_element(std::string_view set, std::string_view key) {
-  Message out = nft_message(table_.family, NFT_MSG_DELSETELEM, 0);
-  out.put_string(NFTA_SET_ELEM_LIST_TABLE, table_.name);
-  out.put_string(NFTA_SET_ELEM_LIST_SET, set);
-  out.nest(NFTA_SET_ELEM_LIST_ELEMENTS, [&](Message& list) {
-    list.nest(NFTA_LIST_ELEM,
-              [&](Message& element) { put_nft_value(element, NFTA_SET_ELEM_KEY, key); });
-  });
-  messages_->list.push_back(std::move(out));
+  const std::string one(key);
+  return delete_elements(set, {&one, 1});
+}
+
+NftTransaction& NftTransaction::delete_elements(std::string_view set,
+                                                std::span<const std::string> keys) {
+  const auto delete_part = [&](std::size_t start, std::size_t end) {
+    Message out = element_message(table_, NFT_MSG_DELSETELEM, set, 0);
+    out.nest(NFTA_SET_ELEM_LIST_ELEMENTS, [&](Message& list) {
+      for (const std::string& key : keys.subspan(start, end - start))
+        put_element(list, {key, {}, {}, {}});
+    });
+    messages_->list.push_back(std::move(out));
+  };
+  for_each_part(
+      keys.size(),
+      [&](std::size_t i) {
+        return size_of(NftElement{keys[i], {}, {}, {}});
+      },
+      delete_part);
   return *this;
 }
 

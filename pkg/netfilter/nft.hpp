@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -65,6 +66,9 @@ struct NftSet {
   std::vector<NftType> data;
   bool is_verdict_map = false;
   std::string comment;
+  // Elements are ranges, from key to key_end, in each part of the key. Only for concatenations
+  // (Linux 5.6). To add one costs as much as the set is large.
+  bool has_ranges = false;
 };
 
 // Key and data are the octets as the kernel compares them; NftKey builds them.
@@ -73,22 +77,29 @@ struct NftElement {
   std::string data;
   std::optional<NftVerdict> verdict;
   std::string comment;
+  std::string key_end = {};  // of a range
 };
 
-// Builds the octets of a (concatenated) key: each part padded to a multiple of four.
+// Builds the octets of a key: one part as it is, several padded to multiples of four each.
 class NftKey {
  public:
   NftKey& ip(const Ip& ip);
   NftKey& mac(const Mac& mac);
   NftKey& ifname(std::string_view name);
-  std::string take() { return std::move(bytes_); }
+  NftKey& protocol(std::uint8_t number);  // IPPROTO_
+  NftKey& port(std::uint16_t port);
+  std::string take();
 
  private:
   NftKey& part(const void* data, std::size_t size);
   std::string bytes_;
+  int parts_ = 0;
 };
 
-// What rules are made of. Registers are the four of 16 octets, 1 to 4.
+// What rules are made of. Registers are the four of 16 octets, 1 to 4, or the same memory as
+// sixteen of 4 octets, 8 to 23: the parts of a concatenated key stand one behind the other.
+inline constexpr std::uint32_t kNftFirstSmallRegister = 8;
+
 enum class NftField : std::uint8_t {
   kNfproto,
   kIifname,
@@ -97,11 +108,22 @@ enum class NftField : std::uint8_t {
   kIpv6Source,
   kIpv6Destination,
   kEtherSource,
+  kOifname,
+  kL4Protocol,
+  kDestinationPort,  // of what has ports: to be loaded after the protocol was compared or looked up
 };
 struct NftLoad {
   NftField field = NftField::kNfproto;
   std::uint32_t reg = 1;
 };
+// What connection tracking knows of the packet, into register 1; 32 bits in host order.
+struct NftConnection {
+  enum class Key { kState, kStatus };
+  Key key = Key::kState;
+};
+// Whether the packet's destination is an address of the host (RTN_LOCAL), one of the network
+// (RTN_UNICAST) ..., into register 1; 32 bits in host order.
+struct NftDestinationType {};
 struct NftCompare {
   std::string value;
   bool equal = true;
@@ -109,12 +131,21 @@ struct NftCompare {
 struct NftMask {  // register 1 and mask
   std::string mask;
 };
-struct NftLookup {  // goes on with the rule if register 1 (and those behind it) is in the set
+// Looks register 1 and those behind it up in a set, and goes on with the rule if it is there. In a
+// map: puts the data into register 1 and those behind it, or takes the verdict.
+struct NftLookup {
+  enum class Result { kNone, kData, kVerdict };
   std::string set;
+  Result result = Result::kNone;
 };
 struct NftMasquerade {};
-using NftExpression =
-    std::variant<NftLoad, NftCompare, NftMask, NftLookup, NftVerdict, NftMasquerade>;
+// Goes on with the packet to the address in register 1 and the port behind it, as NftLookup has put
+// them there.
+struct NftDestinationNat {
+  Family family = Family::kIpv4;
+};
+using NftExpression = std::variant<NftLoad, NftConnection, NftDestinationType, NftCompare, NftMask,
+                                   NftLookup, NftVerdict, NftMasquerade, NftDestinationNat>;
 
 struct NftRule {
   std::vector<NftExpression> expressions;
@@ -125,17 +156,24 @@ struct NftRule {
 // IP address include that of the family, which a table of family inet needs.
 std::vector<NftExpression> nft_match_network(NftField field, const Prefix& network, bool equal);
 
+// 32 bits as NftConnection and NftDestinationType load them.
+std::string nft_number(std::uint32_t value);
+// The name as the kernel compares it: with its padding.
+std::string nft_ifname(std::string_view name);
+
 // Joins expressions to one rule.
 NftRule nft_rule(std::vector<std::vector<NftExpression>> parts, std::string comment = {});
 
 // Whether an object that exists already is success or fails the transaction with EEXIST.
 enum class NftCreate { kIfAbsent, kExclusive };
 
-// Changes of one table, applied together. An object may be used by later changes of the same
-// transaction.
+// Changes of one table, or of several one after the other, applied together. An object may be used
+// by later changes of the same transaction.
 class NftTransaction {
  public:
   explicit NftTransaction(NftTable table);
+  // What follows changes that table.
+  NftTransaction& on(NftTable table);
   NftTransaction(NftTransaction&&) noexcept;
   ~NftTransaction();
 
@@ -145,12 +183,16 @@ class NftTransaction {
   NftTransaction& append_rule(std::string_view chain, const NftRule& rule);
   NftTransaction& prepend_rule(std::string_view chain, const NftRule& rule);
   NftTransaction& add_element(std::string_view set, const NftElement& element, NftCreate create);
+  // Many at once, with as few messages as they need.
+  NftTransaction& add_elements(std::string_view set, std::span<const NftElement> elements,
+                               NftCreate create);
   // These fail with ENOENT for what is absent.
   NftTransaction& flush_chain(std::string_view chain);
   NftTransaction& delete_chain(std::string_view chain);
   NftTransaction& delete_set(std::string_view set);
   NftTransaction& delete_rule(std::string_view chain, std::uint64_t handle);
   NftTransaction& delete_element(std::string_view set, std::string_view key);
+  NftTransaction& delete_elements(std::string_view set, std::span<const std::string> keys);
   NftTransaction& delete_table();
 
   bool empty() const;

@@ -1,5 +1,6 @@
 // Rules and comments as nf_tables wants them.
 // glibc's definitions have to come before the kernel's, which then stand back.
+#include <net/if.h>
 #include <netinet/in.h>
 
 #include <linux/netfilter.h>
@@ -45,6 +46,22 @@ struct Encoder {
     });
   }
 
+  void operator()(const NftConnection& connection) const {
+    const bool is_state = connection.key == NftConnection::Key::kState;
+    put("ct", [&](Message& data) {
+      data.put_be32(NFTA_CT_KEY, is_state ? NFT_CT_STATE : NFT_CT_STATUS);
+      data.put_be32(NFTA_CT_DREG, NFT_REG_1);
+    });
+  }
+
+  void operator()(const NftDestinationType&) const {
+    put("fib", [&](Message& data) {
+      data.put_be32(NFTA_FIB_FLAGS, NFTA_FIB_F_DADDR);
+      data.put_be32(NFTA_FIB_RESULT, NFT_FIB_RESULT_ADDRTYPE);
+      data.put_be32(NFTA_FIB_DREG, NFT_REG_1);
+    });
+  }
+
   void operator()(const NftCompare& compare) const {
     put("cmp", [&](Message& data) {
       data.put_be32(NFTA_CMP_SREG, NFT_REG_1);
@@ -67,6 +84,10 @@ struct Encoder {
     put("lookup", [&](Message& data) {
       data.put_be32(NFTA_LOOKUP_SREG, NFT_REG_1);
       data.put_string(NFTA_LOOKUP_SET, lookup.set);
+      if (lookup.result == NftLookup::Result::kData) data.put_be32(NFTA_LOOKUP_DREG, NFT_REG_1);
+      if (lookup.result == NftLookup::Result::kVerdict) {
+        data.put_be32(NFTA_LOOKUP_DREG, NFT_REG_VERDICT);
+      }
     });
   }
 
@@ -79,6 +100,17 @@ struct Encoder {
 
   void operator()(const NftMasquerade&) const {
     put("masq", [](Message&) {});
+  }
+
+  void operator()(const NftDestinationNat& nat) const {
+    const bool is_ipv4 = nat.family == Family::kIpv4;
+    put("nat", [&](Message& data) {
+      data.put_be32(NFTA_NAT_TYPE, NFT_NAT_DNAT);
+      data.put_be32(NFTA_NAT_FAMILY, is_ipv4 ? NFPROTO_IPV4 : NFPROTO_IPV6);
+      data.put_be32(NFTA_NAT_REG_ADDR_MIN, NFT_REG_1);
+      // Behind 4 octets, or behind 16.
+      data.put_be32(NFTA_NAT_REG_PROTO_MIN, is_ipv4 ? NFT_REG32_01 : NFT_REG_2);
+    });
   }
 
  private:
@@ -148,6 +180,16 @@ std::vector<NftExpression> nft_match_network(NftField field, const Prefix& netwo
   if (network.length < address.width()) out.emplace_back(NftMask{address_mask(network)});
   out.emplace_back(NftCompare{
       std::string(reinterpret_cast<const char*>(address.data()), address.size()), equal});
+  return out;
+}
+
+std::string nft_number(std::uint32_t value) {
+  return std::string(reinterpret_cast<const char*>(&value), sizeof value);
+}
+
+std::string nft_ifname(std::string_view name) {
+  std::string out(name.substr(0, IFNAMSIZ - 1));
+  out.resize(IFNAMSIZ, '\0');
   return out;
 }
 

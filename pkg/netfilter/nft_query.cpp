@@ -139,6 +139,7 @@ void read_elements(const nlmsghdr* reply, std::vector<NftElement>& out) {
     const Attributes element(item, NFTA_SET_ELEM_MAX);
     const Attributes data = element.nested(NFTA_SET_ELEM_DATA, NFTA_DATA_MAX);
     NftElement found;
+    found.key_end = element.nested(NFTA_SET_ELEM_KEY_END, NFTA_DATA_MAX).bytes(NFTA_DATA_VALUE);
     found.key = element.nested(NFTA_SET_ELEM_KEY, NFTA_DATA_MAX).bytes(NFTA_DATA_VALUE);
     found.data = data.bytes(NFTA_DATA_VALUE);
     found.verdict = verdict_in(data);
@@ -231,7 +232,7 @@ struct RuleQuery {
 }  // namespace
 
 const WireField& wire_field(NftField field) {
-  static constexpr std::array<WireField, 7> kFields = {{
+  static constexpr std::array<WireField, 10> kFields = {{
       {NFT_META_NFPROTO, 0, 0},
       {NFT_META_IIFNAME, 0, 0},
       {NFT_PAYLOAD_NETWORK_HEADER, 12, 4},
@@ -239,6 +240,9 @@ const WireField& wire_field(NftField field) {
       {NFT_PAYLOAD_NETWORK_HEADER, 8, 16},
       {NFT_PAYLOAD_NETWORK_HEADER, 24, 16},
       {NFT_PAYLOAD_LL_HEADER, 6, 6},
+      {NFT_META_OIFNAME, 0, 0},
+      {NFT_META_L4PROTO, 0, 0},
+      {NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2},
   }};
   return kFields.at(static_cast<std::size_t>(field));
 }

@@ -99,6 +99,19 @@ void append_marker(std::vector<char>& out, int type, std::uint32_t sequence) {
   out.insert(out.end(), raw, raw + sizeof body);
 }
 
+// Lets the socket send a datagram of that size, beyond the system's limit where privileges allow
+// it; where not, sending fails with EMSGSIZE.
+void make_room(int fd, std::size_t size) {
+  // What a socket may hold at least (net.core.wmem_default), and the kernel's own share of it.
+  constexpr std::size_t kAlwaysFits = 64 * 1024;
+  constexpr std::size_t kOverhead = 4096;
+  if (size <= kAlwaysFits) return;
+  const int wanted = static_cast<int>(size + kOverhead);
+  if (::setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &wanted, sizeof wanted) != 0) {
+    (void)::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &wanted, sizeof wanted);
+  }
+}
+
 }  // namespace
 
 Socket Socket::open(Protocol protocol) {
@@ -233,6 +246,7 @@ void Socket::batch(std::span<Message> messages, std::string_view operation, std:
   }
   const std::uint32_t last = sequence_;
   append_marker(data, NFNL_MSG_BATCH_END, ++sequence_);
+  make_room(fd_.get(), data.size());
   send(data.data(), data.size(), operation);
 
   int error = 0;

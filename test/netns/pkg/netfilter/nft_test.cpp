@@ -204,3 +204,136 @@ TEST_CASE("a listing that does not fit one answer is complete", "[netns][nft]") 
   CHECK(nft_list_rules(socket, kTable, "c").size() == 1000);
   CHECK(nft_list_elements(socket, kTable, "s").size() == 3000);
 }
+
+TEST_CASE("nft prints maps of ports and the rules that look them up", "[netns][nft]") {
+  require_program("nft");
+  Namespaces spaces;
+  netlink::Socket socket = open_netfilter();
+  using Result = NftLookup::Result;
+  constexpr std::uint32_t kFirst = kNftFirstSmallRegister;
+  const NftVerdict accept{NftVerdict::Kind::kAccept, {}};
+  NftTransaction transaction({NftFamily::kIpv4, "four"});
+  transaction.add_table({});
+  transaction.add_set({"ports",
+                       {NftType::kInetProtocol, NftType::kInetService},
+                       {NftType::kIpv4Address, NftType::kInetService},
+                       false,
+                       {}},
+                      NftCreate::kExclusive);
+  transaction.add_set({"guards", {NftType::kInetService}, {}, true, {}}, NftCreate::kExclusive);
+  const NftSet ranges{
+      "ranges", {NftType::kIpv4Address, NftType::kInetProtocol, NftType::kInetService},
+      {},       false,
+      {},       true};
+  transaction.add_set(ranges, NftCreate::kExclusive);
+  transaction.add_chain({"guard", {}, {}});
+  transaction.add_chain({"nat", NftHook{"nat", NF_INET_PRE_ROUTING, -99}, {}});
+  transaction.add_chain({"forward", NftHook{"filter", NF_INET_FORWARD, 0}, {}});
+  transaction.append_rule("nat",
+                          nft_rule({{NftDestinationType{}, NftCompare{nft_number(2)}, accept}}));
+  transaction.append_rule(
+      "nat", nft_rule({{NftLoad{NftField::kL4Protocol, kFirst},
+                        NftLoad{NftField::kDestinationPort, kFirst + 1},
+                        NftLookup{"ports", Result::kData}, NftDestinationNat{Family::kIpv4}}}));
+  transaction.append_rule("nat", nft_rule({{NftLoad{NftField::kL4Protocol}, NftCompare{{6}},
+                                            NftLoad{NftField::kDestinationPort},
+                                            NftLookup{"guards", Result::kVerdict}}}));
+  transaction.append_rule(
+      "forward", nft_rule({{NftConnection{NftConnection::Key::kState}, NftMask{nft_number(6)},
+                            NftCompare{nft_number(0), false}, NftLoad{NftField::kOifname},
+                            NftCompare{nft_ifname("lo")}, accept}}));
+  transaction.append_rule("forward", nft_rule({{NftLoad{NftField::kIpv4Destination, kFirst},
+                                                NftLoad{NftField::kL4Protocol, kFirst + 1},
+                                                NftLoad{NftField::kDestinationPort, kFirst + 2},
+                                                NftLookup{"ranges"}, accept}}));
+  const Ip address = *Ip::parse("192.0.2.1");
+  const std::string port = NftKey().protocol(6).port(8080).take();
+  transaction.add_element("ports", {port, NftKey().ip(address).port(80).take(), {}, {}},
+                          NftCreate::kExclusive);
+  transaction.add_element(
+      "guards", {NftKey().port(443).take(), {}, NftVerdict{NftVerdict::Kind::kJump, "guard"}, {}},
+      NftCreate::kExclusive);
+  transaction.add_element("ranges",
+                          {NftKey().ip(address).protocol(6).port(80).take(),
+                           {},
+                           {},
+                           {},
+                           NftKey().ip(*Ip::parse("192.0.2.7")).protocol(6).port(90).take()},
+                          NftCreate::kExclusive);
+  // The same transaction goes on with another table.
+  transaction.on({NftFamily::kIpv6, "six"}).add_table({});
+  transaction.add_set(
+      {"ports", {NftType::kInetService}, {NftType::kIpv6Address, NftType::kInetService}, false, {}},
+      NftCreate::kExclusive);
+  transaction.add_chain({"nat", NftHook{"nat", NF_INET_LOCAL_OUT, -99}, {}});
+  transaction.append_rule(
+      "nat", nft_rule({{NftLoad{NftField::kL4Protocol}, NftCompare{{17}},
+                        NftLoad{NftField::kDestinationPort}, NftLookup{"ports", Result::kData},
+                        NftDestinationNat{Family::kIpv6}}}));
+  transaction.commit(socket, "test");
+  CHECK(run_ok({"nft", "list", "ruleset"}) == R"(table ip four {
+	map ports {
+		type inet_proto . inet_service : ipv4_addr . inet_service
+		elements = { tcp . 8080 : 192.0.2.1 . 80 }
+	}
+
+	map guards {
+		type inet_service : verdict
+		elements = { 443 : jump guard }
+	}
+
+	set ranges {
+		type ipv4_addr . inet_proto . inet_service
+		flags interval
+		elements = { 192.0.2.1-192.0.2.7 . tcp . 80-90 }
+	}
+
+	chain guard {
+	}
+
+	chain nat {
+		type nat hook prerouting priority dstnat + 1; policy accept;
+		fib daddr type local accept
+		dnat ip to meta l4proto . th dport map @ports
+		tcp dport vmap @guards
+	}
+
+	chain forward {
+		type filter hook forward priority filter; policy accept;
+		ct state established,related oifname "lo" accept
+		ip daddr . meta l4proto . th dport @ranges accept
+	}
+}
+table ip6 six {
+	map ports {
+		type inet_service : ipv6_addr . inet_service
+	}
+
+	chain nat {
+		type nat hook output priority -99; policy accept;
+		dnat ip6 to udp dport map @ports
+	}
+}
+)");
+}
+
+TEST_CASE("thousands of elements go with one transaction", "[netns][nft]") {
+  Namespaces spaces;
+  netlink::Socket socket = open_netfilter();
+  std::vector<NftElement> elements;
+  std::vector<std::string> keys;
+  for (std::uint16_t port = 1; port <= 5000; ++port) {
+    keys.push_back(NftKey().port(port).take());
+    elements.push_back({keys.back(), {}, {}, std::string(120, 'c')});
+  }
+  NftTransaction transaction(kTable);
+  transaction.add_table({}).add_set({"s", {NftType::kInetService}, {}, false, {}},
+                                    NftCreate::kExclusive);
+  transaction.add_elements("s", elements, NftCreate::kExclusive);
+  transaction.commit(socket, "test");
+  CHECK(nft_list_elements(socket, kTable, "s").size() == 5000);
+  NftTransaction removal(kTable);
+  removal.delete_elements("s", keys);
+  removal.commit(socket, "test");
+  CHECK(nft_list_elements(socket, kTable, "s").empty());
+}

@@ -138,6 +138,31 @@ std::vector<Route> list_routes(Socket& socket, const RouteFilter& filter) {
   return out;
 }
 
+std::optional<NextHop> find_next_hop(Socket& socket, const Ip& destination) {
+  rtmsg header{};
+  header.rtm_family = family_number(destination.family());
+  header.rtm_dst_len = static_cast<std::uint8_t>(destination.width());
+  Message message(RTM_GETROUTE, 0);
+  message.header(header).put_ip(RTA_DST, destination);
+  std::optional<NextHop> out;
+  const auto take = [&](const nlmsghdr* reply) {
+    const auto& body = body_of<rtmsg>(reply);
+    // IPv6 answers with an unreachable route where IPv4 fails.
+    if (body.rtm_type != RTN_UNICAST && body.rtm_type != RTN_LOCAL) return;
+    out = NextHop{read_route(reply).link, body.rtm_type == RTN_LOCAL};
+  };
+  try {
+    socket.get(message, cat("find the route to ", destination.to_string()), take);
+  } catch (const Error& error) {
+    // No route, or one of type unreachable, prohibit or blackhole.
+    if (error.sys_errno != ENETUNREACH && error.sys_errno != EHOSTUNREACH &&
+        error.sys_errno != EACCES && error.sys_errno != EINVAL) {
+      throw;
+    }
+  }
+  return out;
+}
+
 std::optional<LinkIndex> find_default_route_link(Socket& socket) {
   for (const Family family : {Family::kIpv4, Family::kIpv6}) {
     for (const Route& route : list_routes(socket, {.family = family, .table = TableId::kMain})) {

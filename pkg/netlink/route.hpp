@@ -51,6 +51,14 @@ struct RouteFilter {
 // filter.
 std::vector<Route> list_routes(Socket& socket, const RouteFilter& filter);
 
+struct NextHop {
+  LinkIndex link = LinkIndex::kNone;
+  bool is_local = false;  // the address is one of this host's
+};
+// Where packets of this host to the address would go; absent if it cannot be reached. Asks for this
+// one decision, whatever the number of routes.
+std::optional<NextHop> find_next_hop(Socket& socket, const Ip& destination);
+
 // The link of the first default route in the main table, IPv4 first.
 std::optional<LinkIndex> find_default_route_link(Socket& socket);
 

@@ -74,20 +74,16 @@ bool is_field(const Attributes& payload, NftField field) {
 // Collects what a rule's expressions say, in their order.
 class RuleReader {
  public:
-  explicit RuleReader(NftRuleInfo& out) : out_(out) {}
+  RuleReader(Family family, NftRuleInfo& out) : family_(family), out_(out) {}
 
   void read(const nlattr* expression) {
     const Attributes parts(expression, NFTA_EXPR_MAX);
     const std::string name = parts.text(NFTA_EXPR_NAME);
     const nlattr* data = parts[NFTA_EXPR_DATA];
     if (name == "meta") {
-      const Attributes meta(data, NFTA_META_MAX);
-      loaded_ = meta.be32(NFTA_META_KEY) == NFT_META_IIFNAME ? &out_.iifname : nullptr;
+      read_meta(Attributes(data, NFTA_META_MAX));
     } else if (name == "payload") {
-      const Attributes payload(data, NFTA_PAYLOAD_MAX);
-      const bool is_source =
-          is_field(payload, NftField::kIpv4Source) || is_field(payload, NftField::kIpv6Source);
-      loaded_ = is_source ? &out_.source : nullptr;
+      read_payload(Attributes(data, NFTA_PAYLOAD_MAX));
     } else if (name == "cmp") {
       read_compare(Attributes(data, NFTA_CMP_MAX));
     } else if (name == "lookup") {
@@ -97,11 +93,41 @@ class RuleReader {
       const auto verdict = verdict_in(immediate.nested(NFTA_IMMEDIATE_DATA, NFTA_DATA_MAX));
       if (verdict) out_.target = verdict->chain;
     } else if (name == "match") {
-      read_match(Attributes(data, NFTA_MATCH_MAX));
+      read_iptables_match(Attributes(data, NFTA_MATCH_MAX), out_);
+    } else if (name == "target") {
+      read_iptables_target(Attributes(data, NFTA_TARGET_MAX), family_, out_);
     }
   }
 
+  // To be called behind the last one.
+  void finish() {
+    if (protocol_.size() == 1) out_.protocol = static_cast<std::uint8_t>(protocol_[0]);
+    if (port_.size() != 2) return;
+    const auto high = static_cast<std::uint8_t>(port_[0]);
+    const auto low = static_cast<std::uint8_t>(port_[1]);
+    out_.ports.push_back(static_cast<std::uint16_t>(high << 8 | low));
+  }
+
  private:
+  void read_meta(const Attributes& meta) {
+    const std::uint32_t key = meta.be32(NFTA_META_KEY);
+    loaded_ = nullptr;
+    if (key == NFT_META_IIFNAME) loaded_ = &out_.iifname;
+    if (key == NFT_META_L4PROTO) loaded_ = &protocol_;
+  }
+
+  void read_payload(const Attributes& payload) {
+    const auto is_any = [&](NftField ipv4, NftField ipv6) {
+      return is_field(payload, ipv4) || is_field(payload, ipv6);
+    };
+    loaded_ = nullptr;
+    if (is_any(NftField::kIpv4Source, NftField::kIpv6Source)) loaded_ = &out_.source;
+    if (is_any(NftField::kIpv4Destination, NftField::kIpv6Destination)) {
+      loaded_ = &out_.destination;
+    }
+    if (is_field(payload, NftField::kDestinationPort)) loaded_ = &port_;
+  }
+
   void read_compare(const Attributes& compare) {
     const Attributes data = compare.nested(NFTA_CMP_DATA, NFTA_DATA_MAX);
     const std::string_view value = data.bytes(NFTA_DATA_VALUE);
@@ -113,23 +139,21 @@ class RuleReader {
     loaded_ = nullptr;
   }
 
-  // iptables over nf_tables keeps its matches as they were; only the comment is of interest.
-  void read_match(const Attributes& match) {
-    if (match.text(NFTA_MATCH_NAME) != "comment") return;
-    const std::string_view info = match.bytes(NFTA_MATCH_INFO);
-    out_.comment = info.substr(0, info.find('\0'));
-  }
-
+  Family family_;
   NftRuleInfo& out_;
+  std::string protocol_;
+  std::string port_;
   std::string* loaded_ = nullptr;  // where the value of the next comparison belongs
 };
 
-NftRuleInfo rule_in(const Attributes& rule) {
+// Addresses within iptables' extensions are of the family.
+NftRuleInfo rule_in(const Attributes& rule, Family family) {
   NftRuleInfo out;
   out.handle = rule.be64(NFTA_RULE_HANDLE);
   out.comment = comment_in(rule.bytes(NFTA_RULE_USERDATA));
-  RuleReader reader(out);
+  RuleReader reader(family, out);
   for_each(rule[NFTA_RULE_EXPRESSIONS], [&](const nlattr* item) { reader.read(item); });
+  reader.finish();
   return out;
 }
 
@@ -210,6 +234,7 @@ struct RuleQuery {
       : message(nft_message(asked_table.family, NFT_MSG_GETRULE, NLM_F_DUMP)),
         operation(cat("list nftables chain ", asked_table.to_string(), ' ', asked_chain)),
         table(asked_table.name),
+        family(asked_table.family == NftFamily::kIpv6 ? Family::kIpv6 : Family::kIpv4),
         chain(asked_chain) {
     message.put_string(NFTA_RULE_TABLE, table).put_string(NFTA_RULE_CHAIN, chain);
   }
@@ -219,12 +244,13 @@ struct RuleQuery {
     // Kernels that do not filter send the rules of all chains.
     const bool is_asked =
         rule.text(NFTA_RULE_CHAIN) == chain && rule.text(NFTA_RULE_TABLE) == table;
-    if (is_asked) rules.push_back(rule_in(rule));
+    if (is_asked) rules.push_back(rule_in(rule, family));
   }
 
   Message message;
   std::string operation;
   std::string table;
+  Family family;
   std::string chain;
   std::vector<NftRuleInfo> rules;
 };

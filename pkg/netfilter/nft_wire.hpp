@@ -38,6 +38,11 @@ void append_nft_userdata(std::string& out, std::uint8_t type, std::string_view v
 // Userdata with nothing but a comment; empty without one.
 std::string nft_comment_userdata(std::string_view comment, std::uint8_t type = kUserdataComment);
 
+// Reads what an extension of iptables, named by NFTA_MATCH_NAME or NFTA_TARGET_NAME, says.
+void read_iptables_match(const netlink::Attributes& match, NftRuleInfo& out);
+// An address in it is of that family.
+void read_iptables_target(const netlink::Attributes& target, Family family, NftRuleInfo& out);
+
 void put_nft_verdict(netlink::Message& message, const NftVerdict& verdict);
 // An attribute of that type with octets in it.
 void put_nft_value(netlink::Message& message, int type, std::string_view value);

@@ -31,6 +31,27 @@ BackendChoice choice_of(const PortMapSpec& spec) {
   return {.backend = spec.backend, .families = families_of(spec), .search_path = spec.search_path};
 }
 
+// Whether connections from the host's loopback address to itself are to reach the container.
+bool is_for_localhost(const PortMapping& mapping, const Ip& loopback) {
+  const auto address = destination_of(mapping);
+  if (address && !address->is_loopback()) return false;
+  return mapping.sources.empty() ||
+         std::any_of(mapping.sources.begin(), mapping.sources.end(),
+                     [&](const Prefix& source) { return source.contains(loopback); });
+}
+
+// The container's address of the family if connections from there are to reach it.
+std::optional<Ip> localhost_target(const PortMapSpec& spec, Family family) {
+  const Ip loopback = *Ip::parse(family == Family::kIpv4 ? "127.0.0.1" : "::1");
+  const auto target = target_of(spec, family);
+  const std::vector<PortMapping> mappings = mappings_of(spec, family);
+  const bool is_wanted = spec.snat && target &&
+                         std::any_of(mappings.begin(), mappings.end(), [&](const PortMapping& one) {
+                           return is_for_localhost(one, loopback);
+                         });
+  return is_wanted ? std::optional(target->address) : std::nullopt;
+}
+
 std::string undo_name(const PortMapSpec& spec) {
   return cat("remove the published ports of ", spec.owner.to_string());
 }
@@ -42,6 +63,10 @@ void add_nftables(const PortMapSpec& spec, Connection& connection, os::Undo& und
     (void)NftPortMap::remove(own.get(), spec);  // nobody had connections there yet
   });
   NftPortMap::add_conditions(spec);
+  // Only here: the reference's iptables rules do not masquerade ::1.
+  if (const auto target = localhost_target(spec, Family::kIpv6)) {
+    allow_loopback_source(*target, spec.search_path);
+  }
 }
 
 void remove_iptables(const PortMapSpec& spec) {
@@ -73,25 +98,6 @@ void forget_flows(Connection& connection, const std::vector<UdpDestination>& des
   } catch (const Error&) {
     return;
   }
-}
-
-// Whether connections from 127.0.0.1 to 127.0.0.1 are to reach the container.
-bool is_for_localhost(const PortMapping& mapping) {
-  const auto address = destination_of(mapping);
-  if (address && !address->is_loopback()) return false;
-  const Ip localhost = *Ip::parse("127.0.0.1");
-  return mapping.sources.empty() ||
-         std::any_of(mapping.sources.begin(), mapping.sources.end(),
-                     [&](const Prefix& source) { return source.contains(localhost); });
-}
-
-// The container that connections from 127.0.0.1 are to reach; absent if none are.
-std::optional<Ip> localhost_target(const PortMapSpec& spec) {
-  const auto target = target_of(spec, Family::kIpv4);
-  const std::vector<PortMapping> mappings = mappings_of(spec, Family::kIpv4);
-  const bool is_wanted =
-      spec.snat && target && std::any_of(mappings.begin(), mappings.end(), is_for_localhost);
-  return is_wanted ? std::optional(target->address) : std::nullopt;
 }
 
 void validate_backend(std::string_view backend) {
@@ -149,7 +155,9 @@ void add_port_map(const PortMapSpec& spec, os::Undo& undo) {
   with_backend(choice_of(spec), {.iptables = [&] { add_iptables(spec, connection, undo); },
                                  .take_back_iptables = [&] { remove_iptables(spec); },
                                  .nftables = [&] { add_nftables(spec, connection, undo); }});
-  if (const auto target = localhost_target(spec)) allow_loopback_source(*target, spec.search_path);
+  if (const auto target = localhost_target(spec, Family::kIpv4)) {
+    allow_loopback_source(*target, spec.search_path);
+  }
   std::vector<UdpDestination> udp;
   for (const Family family : families_of(spec)) append_udp(spec, family, udp);
   forget_flows(connection, udp);
@@ -189,8 +197,16 @@ void check_port_map(const PortMapSpec& spec) {
                        return IptablesPortMap::has_chain(socket, families.front(), spec);
                      },
                  .iptables = check_iptables,
-                 .nftables = [&](Socket& socket) { NftPortMap::check(socket, spec); }});
-  if (const auto target = localhost_target(spec)) check_loopback_source(*target, spec.search_path);
+                 .nftables =
+                     [&](Socket& socket) {
+                       NftPortMap::check(socket, spec);
+                       if (const auto target = localhost_target(spec, Family::kIpv6)) {
+                         check_loopback_source(*target, spec.search_path);
+                       }
+                     }});
+  if (const auto target = localhost_target(spec, Family::kIpv4)) {
+    check_loopback_source(*target, spec.search_path);
+  }
 }
 
 void gc_port_map(std::string_view network, std::span<const Attachment> valid,

@@ -47,6 +47,7 @@ enum class NftType : std::uint8_t {
   kEtherAddress = 9,
   kInetProtocol = 12,
   kInetService = 13,
+  kMark = 19,  // 32 bits in host order
   kIfname = 41,
 };
 
@@ -155,6 +156,9 @@ struct NftRule {
 // The expressions that test one field: what nft writes as `ip daddr != 10.22.0.0/16`. Tests of an
 // IP address include that of the family, which a table of family inet needs.
 std::vector<NftExpression> nft_match_network(NftField field, const Prefix& network, bool equal);
+// The same without the test of the family, for tables of one family: nft 1.0.6 cannot print it
+// there.
+std::vector<NftExpression> nft_match_address(NftField field, const Prefix& network, bool equal);
 
 // 32 bits as NftConnection and NftDestinationType load them.
 std::string nft_number(std::uint32_t value);

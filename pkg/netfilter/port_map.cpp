@@ -41,6 +41,7 @@ void add_nftables(const PortMapSpec& spec, Connection& connection, os::Undo& und
     Connection own;
     (void)NftPortMap::remove(own.get(), spec);  // nobody had connections there yet
   });
+  NftPortMap::add_conditions(spec);
 }
 
 void remove_iptables(const PortMapSpec& spec) {

@@ -20,6 +20,9 @@ using RemovedPorts = std::vector<UdpDestination>;
 // when others changed what it was built on.
 struct NftPortMap {
   static void add(netlink::Socket& socket, const PortMapSpec& spec);
+  // The conditions, which are given in nft's own words: runs nft if there are any. Until then, or
+  // if it fails, the ports are published for nobody.
+  static void add_conditions(const PortMapSpec& spec);
   static RemovedPorts remove(netlink::Socket& socket, const PortMapSpec& spec);
   static void check(netlink::Socket& socket, const PortMapSpec& spec);
   static RemovedPorts gc(netlink::Socket& socket, std::string_view network,

@@ -35,6 +35,7 @@ struct PortMapping {
 
   // "tcp 10.0.0.1:8080", as messages name it.
   std::string to_string() const;
+  bool operator==(const PortMapping& other) const = default;
 };
 
 // The published ports of one attachment. All functions below work in the calling thread's network

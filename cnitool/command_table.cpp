@@ -155,8 +155,9 @@ constexpr Command kCommands[] = {
          "masquerade, published ports and firewall rules are in place, and adds what is missing; "
          "after a reload of firewalld or a flushed ruleset, for example. What is right is not "
          "touched, and neither are interfaces and addresses.\n\nPlugins that do not know how are "
-         "asked for CHECK, and nothing of theirs is changed. Attachments without a namespace are "
-         "left out. Goes on after a failure; fails if something could not be restored or is not "
+         "asked for CHECK (\"checked\"), and nothing of theirs is changed. Attachments without a "
+         "namespace are left out. Goes on after a failure; fails if something could not be "
+         "restored or is not "
          "in order.",
      .examples = kReconcileExamples,
      .run = reconcile},

@@ -59,7 +59,7 @@ bool is_gone(const CachedAttachment& attachment) {
 // The most remarkable of its plugins' states.
 std::string state_of(const std::vector<Reconciled>& plugins) {
   using State = Reconciled::State;
-  for (const State state : {State::kFailed, State::kRestored, State::kUnchecked}) {
+  for (const State state : {State::kFailed, State::kRestored, State::kUnchecked, State::kChecked}) {
     const bool has = std::any_of(plugins.begin(), plugins.end(),
                                  [&](const Reconciled& each) { return each.state == state; });
     if (has) return std::string(to_string(state));

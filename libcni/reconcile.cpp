@@ -37,6 +37,7 @@ void check_instead(const Chain& chain, const Network& network, const PluginConfi
                          "again, which means to restart the container"));
     throw;
   }
+  out.state = Reconciled::State::kChecked;
 }
 
 void restore(const Chain& chain, const PluginConfig& plugin, const json* result, Reconciled& out) {
@@ -54,6 +55,8 @@ std::string_view to_string(Reconciled::State state) {
       return "restored";
     case Reconciled::State::kFailed:
       return "failed";
+    case Reconciled::State::kChecked:
+      return "checked";
     case Reconciled::State::kUnchecked:
       break;
   }

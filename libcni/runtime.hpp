@@ -77,7 +77,8 @@ struct Reconciled {
     kUnchanged,  // nothing was missing, or the plugin has nothing that it could restore
     kRestored,
     kFailed,
-    kUnchecked,  // it knows only CHECK, and the network disables that
+    kChecked,    // it does not know how, but its CHECK is content
+    kUnchecked,  // it does not know how, and the network disables CHECK
   };
   std::string type;
   State state = State::kUnchanged;
@@ -86,7 +87,7 @@ struct Reconciled {
   std::vector<skel::Restored> restored;
   std::optional<Error> error;  // if it failed
 };
-// "unchanged", "restored", "failed", "unchecked".
+// "unchanged", "restored", "failed", "checked", "unchecked".
 std::string_view to_string(Reconciled::State state);
 
 struct RuntimeSettings {

@@ -47,7 +47,7 @@ asks_plugins() {
   : >"$work/calls"
   succeeds reconcile
   expect_equal "table" "NETWORK CONTAINER INTERFACE STATE RESTORED
-mynet c1 eth0 unchanged -
+mynet c1 eth0 checked -
 other c2 eth0 unchanged -" "$(sed -E 's/ +/ /g' "$work/out")"
   # The plugin that does not know the verb is asked about no attachment, and then for CHECK.
   expect_equal "calls" "RECONCILE a eth0 c1 K=V ab
@@ -61,7 +61,7 @@ RECONCILE a eth0 c2 - a" "$(calls)"
   expect_equal "calls" "RECONCILE a eth0 c2 - a" "$(calls)"
   succeeds reconcile other mynet --json
   expect_equal "states" "restored restored" "$(state c1) $(state c2)"
-  expect_equal "plugins" "a:restored:true b:unchanged:false a:restored:true" \
+  expect_equal "plugins" "a:restored:true b:checked:false a:restored:true" \
     "$(document '[.attachments[].plugins[] | "\(.type):\(.state):\(.knowsReconcile)"] | join(" ")')"
   expect_equal "what was missing" "not there" "$(document '.attachments[0].plugins[0].restored[0].missing')"
   fails 'no net configuration with name "absent"' reconcile absent
@@ -257,6 +257,104 @@ restores_spoof_check() {
 }
 restores_iptables() { restores iptables "iptables -t nat -F; ip6tables -t nat -F" '{}'; }
 restores_iptables_ruleset() { restores iptables "nft flush ruleset" '{}'; }
+
+# Rules of iptables are appended by two programs as readily as by one.
+two_at_once() {
+  local id both
+  prepare_real
+  masquerading mynet iptables 10.22.0.0/16
+  for id in c1 c2; do succeeds add mynet "/run/netns/$id" --container-id "$id"; done
+  rules >"$work/before"
+  for both in 1 2 3; do
+    iptables -t nat -F
+    "$CNITOOL" reconcile --json >"$work/first" &
+    "$CNITOOL" reconcile --json >"$work/second" || fail "round $both"
+    wait $! || fail "round $both"
+    diff "$work/before" <(rules) || fail "the rules are not as they were"
+    expect_equal "restored in all" 2 "$(cat "$work/first" "$work/second" | jq -s '[.[].attachments[].plugins[].restored[]] | length')"
+  done
+}
+describe "two cnitool reconcile at once restore everything once" two_at_once
+
+while_others_add() {
+  local id round
+  prepare_real
+  masquerading mynet nftables 10.22.0.0/16
+  masquerading other iptables 10.23.0.0/16
+  for id in c1 c2; do succeeds add mynet "/run/netns/$id" --container-id "$id"; done
+  (
+    for round in {1..12}; do
+      "$CNITOOL" add other /run/netns/c1 --container-id c1 -i net1 >/dev/null
+      "$CNITOOL" add mynet /run/netns/c2 --container-id c2 -i net1 >/dev/null
+      "$CNITOOL" del other /run/netns/c1 --container-id c1 -i net1
+      "$CNITOOL" del mynet /run/netns/c2 --container-id c2 -i net1
+    done
+    touch "$work/done"
+  ) 2>"$work/others" &
+  until [[ -e $work/done ]]; do
+    nft flush table inet cni_plugins_masquerade
+    cni reconcile
+    expect_equal "status; $(<"$errors")" 0 "$status"
+  done
+  wait $! || fail "ADD or DEL: $(<"$work/others")"
+  expect_equal "what ADD and DEL say" "" "$(<"$work/others")"
+  succeeds reconcile
+  for id in c1 c2; do
+    reaches_outside "$id" || fail "$id is not masqueraded"
+    succeeds check mynet "/run/netns/$id" --container-id "$id"
+    succeeds del mynet "/run/netns/$id" --container-id "$id"
+  done
+  ! rules | grep -E '10\.2[23]\.0\.[0-9]+ |fd00:22::[0-9]|CNI-' || fail "rules are left"
+}
+describe "cnitool reconcile may run while containers are added and deleted" while_others_add
+
+one_family_only() {
+  prepare_real
+  masquerading mynet iptables 10.22.0.0/16
+  succeeds add mynet /run/netns/c1 --container-id c1
+  rules >"$work/before"
+  nft -s -a list table ip nat >"$work/handles" 2>/dev/null
+  # IPv6 is gone, and cannot be restored: what IPv4 has is not touched, nor taken away with it.
+  ip6tables -t nat -F
+  mkdir "$work/programs"
+  printf '#!/bin/sh\nexit 1\n' >"$work/programs/ip6tables-restore"
+  chmod +x "$work/programs/ip6tables-restore"
+  PATH=$work/programs:$PATH cni reconcile
+  expect_equal "status" 1 "$status"
+  expect_contains "error" "$(<"$errors")" "with ip6tables: exit status 1; plugin \"bridge\""
+  diff "$work/handles" <(nft -s -a list table ip nat 2>/dev/null) || fail "IPv4 was touched"
+  succeeds reconcile
+  diff "$work/handles" <(nft -s -a list table ip nat 2>/dev/null) || fail "IPv4 was touched"
+  diff "$work/before" <(rules) || fail "the rules are not as they were"
+}
+describe "cnitool reconcile leaves the family that is right alone" one_family_only
+
+of_the_reference() {
+  [[ -n ${CNI_REFERENCE:-} ]] || { echo "SKIPPED: CNI_REFERENCE names no reference plugins"; exit 0; }
+  local own=$CNI_PATH
+  prepare_real
+  masquerading mynet iptables 10.22.0.0/16
+  CNI_PATH=$CNI_REFERENCE succeeds add mynet /run/netns/c1 --container-id c1
+  rules >"$work/before"
+  iptables -t nat -F
+  # The reference's CHECK does not look at masquerade.
+  CNI_PATH=$CNI_REFERENCE succeeds reconcile --json
+  expect_equal "state" checked "$(state c1)"
+  ! reaches_outside c1 || fail "somebody restored it"
+  CNI_PATH=$own succeeds reconcile --json
+  expect_equal "state" restored "$(state c1)"
+  reaches_outside c1 || fail "c1 is not masqueraded again"
+  diff "$work/before" <(rules) || fail "the rules are not those of the reference"
+  ip -n c1 link delete eth0
+  CNI_PATH=$CNI_REFERENCE cni reconcile
+  expect_equal "status" 1 "$status"
+  expect_contains "error" "$(<"$errors")" "plugin bridge does not know RECONCILE and CHECK failed"
+  CNI_PATH=$own cni reconcile
+  expect_equal "status" 1 "$status"
+  expect_contains "error" "$(<"$errors")" "interface eth0 is not in /run/netns/c1; nothing is restored for a container that is gone"
+}
+describe "cnitool reconcile checks attachments of reference plugins and restores them with ours" of_the_reference
+
 describe "cnitool reconcile restores masquerade after nft flush ruleset" restores_nftables
 describe "cnitool reconcile restores the MAC spoof check for the address that add gave" restores_spoof_check
 describe "cnitool reconcile restores masquerade after iptables -F" restores_iptables

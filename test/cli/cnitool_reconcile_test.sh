@@ -276,6 +276,30 @@ two_at_once() {
 }
 describe "two cnitool reconcile at once restore everything once" two_at_once
 
+# What a runtime without our lock of the cache does: the plugins alone have to see to it.
+many_plugins_at_once() {
+  local round each pids
+  prepare_real
+  masquerading mynet iptables 10.22.0.0/16
+  succeeds add mynet /run/netns/c1 --container-id c1
+  jq -c --slurpfile result "$work/out" '.plugins[0] + {name, cniVersion, prevResult: $result[0]}' \
+    "$work/networks/mynet.conflist" >"$work/input"
+  rules >"$work/before"
+  export CNI_COMMAND=RECONCILE CNI_CONTAINERID=c1 CNI_NETNS=/run/netns/c1 CNI_IFNAME=eth0
+  for round in 1 2 3; do
+    iptables -t nat -F
+    pids=()
+    for each in {1..6}; do
+      "$CNI_PATH/bridge" <"$work/input" >"$work/answer-$each" &
+      pids+=($!)
+    done
+    for each in "${pids[@]}"; do wait "$each" || fail "round $round: $(cat "$work"/answer-*)"; done
+    expect_equal "restored in all" 1 "$(cat "$work"/answer-* | jq -s '[.[].restored[]] | length')"
+    diff "$work/before" <(rules) || fail "round $round: the rules are not as they were"
+  done
+}
+describe "RECONCILE of one attachment many times at once restores everything once" many_plugins_at_once
+
 while_others_add() {
   local id round
   prepare_real
@@ -359,5 +383,54 @@ describe "cnitool reconcile restores masquerade after nft flush ruleset" restore
 describe "cnitool reconcile restores the MAC spoof check for the address that add gave" restores_spoof_check
 describe "cnitool reconcile restores masquerade after iptables -F" restores_iptables
 describe "cnitool reconcile restores the masquerade of iptables after nft flush ruleset" restores_iptables_ruleset
+
+# ---- when it runs by itself
+
+# plant_cnitool: a stand-in where the units expect cnitool, which writes down how it was called.
+plant_cnitool() {
+  mount -t tmpfs tmpfs /opt
+  mkdir -p /opt/cni/bin
+  printf '#!/bin/sh\necho "$@" >%s\n' "$work/called" >/opt/cni/bin/cnitool
+  chmod +x /opt/cni/bin/cnitool
+}
+
+units_are_right() {
+  command -v systemd-analyze >/dev/null || { echo "SKIPPED: there is no systemd-analyze"; exit 0; }
+  plant_cnitool
+  expect_equal "complaints" "" "$(systemd-analyze verify --man=no "$root"/docs/systemd/*.service 2>&1)"
+}
+describe "the systemd units for reconcile are free of mistakes" units_are_right
+
+hears_firewalld() {
+  local program
+  for program in dbus-daemon dbus-send busctl; do
+    command -v $program >/dev/null || { echo "SKIPPED: there is no $program"; exit 0; }
+  done
+  plant_cnitool
+  mkfifo "$work/called" "$work/says"
+  cat >"$work/bus.conf" <<CONF
+<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig><type>system</type><listen>unix:path=$work/bus</listen>
+  <policy context="default"><allow user="*"/><allow send_destination="*"/><allow eavesdrop="true"/></policy></busconfig>
+CONF
+  export DBUS_SYSTEM_BUS_ADDRESS=unix:path=$work/bus
+  dbus-daemon --config-file="$work/bus.conf" --nofork --print-address=1 >"$work/says" 2>/dev/null &
+  local bus=$!
+  read -r _ <"$work/says"
+  # The command as systemd takes it from the unit: without its quotes and continuations, $$ for $.
+  sed -n "/^ExecStart=/,/[^\\\\]$/p" "$root/docs/systemd/cni-reconcile-firewalld.service" |
+    sed "s/^ExecStart=.*-c '//; s/'$//; s/\\\\$//; s/[$][$]/$/g" | tr -d '\n' >"$work/command"
+  # A process group of its own, to be ended as a whole.
+  setsid sh "$work/command" 2>"$work/says" &
+  local watch=$! line
+  exec 7<"$work/says"
+  until [[ ${line:-} == "Monitoring bus message stream." ]]; do read -r line <&7 || fail "it does not listen"; done
+  dbus-send --system --type=signal /org/fedoraproject/FirewallD1 org.fedoraproject.FirewallD1.Reloaded
+  expect_equal "call" reconcile "$(<"$work/called")"
+  kill -- "-$watch"
+  kill "$bus"
+}
+describe "the unit for firewalld runs reconcile when firewalld has reloaded" hears_firewalld
 
 run_cases "$@"

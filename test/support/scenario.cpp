@@ -4,6 +4,7 @@
 #include <array>
 #include <stdexcept>
 
+#include "pkg/types/error.hpp"
 #include "test/support/ip_json.hpp"
 #include "test/support/skip.hpp"
 
@@ -83,6 +84,41 @@ json vlan_with(const json& more) {
   return config;
 }
 
+// A number of the container's own, among those that are there at the same time.
+int number_of(const std::string& container) {
+  int sum = 0;
+  for (const char c : container) {
+    const bool is_digit = c >= '0' && c <= '9';
+    sum = is_digit ? sum * 10 + (c - '0') : c % 16 + sum;
+  }
+  return sum;
+}
+
+// What a plugin in front hands on, in the form of the version.
+json addresses_from_chain(std::string_view version, const std::string& container) {
+  const int number = number_of(container);
+  const std::string ipv4 = cat("10.80.", number / 250, ".", number % 250 + 2, "/16");
+  const std::string ipv6 = cat("fd00:80::", number + 2, "/64");
+  if (version == "0.1.0" || version == "0.2.0" || version.empty()) {
+    return {{"ip4", {{"ip", ipv4}}}, {"ip6", {{"ip", ipv6}}}};
+  }
+  return {{"interfaces",
+           {{{"name", "cni0"}}, {{"name", "eth0"}, {"sandbox", "/run/netns/" + container}}}},
+          {"ips",
+           {{{"version", "4"}, {"interface", 1}, {"address", ipv4}},
+            {{"version", "6"}, {"interface", 1}, {"address", ipv6}}}}};
+}
+
+// Each container has its own ports of the host, and its own addresses.
+json portmap_of(json config, std::string_view version, const std::string& container) {
+  const int port = 10000 + number_of(container);
+  config["runtimeConfig"]["portMappings"] = {
+      {{"hostPort", port}, {"containerPort", 80}, {"protocol", "tcp"}},
+      {{"hostPort", port}, {"containerPort", 53}, {"protocol", "udp"}}};
+  config["prevResult"] = addresses_from_chain(version, container);
+  return config;
+}
+
 std::vector<Scenario> make_scenarios() {
   const json iptables = {{"ipMasq", true}, {"ipMasqBackend", "iptables"}};
   const json nftables = {{"ipMasq", true}, {"ipMasqBackend", "nftables"}};
@@ -114,6 +150,8 @@ std::vector<Scenario> make_scenarios() {
       {"tap-layer2", "tap", tap_with({{"group", 1000}})},
       {"host-local", "host-local", {{"type", "bridge"}, {"ipam", dual_stack()}}},
       {"static", "static", {{"type", "bridge"}, {"ipam", static_addresses()}}},
+      {"portmap-iptables", "portmap", {{"type", "portmap"}, {"backend", "iptables"}}},
+      {"portmap-nftables", "portmap", {{"type", "portmap"}, {"backend", "nftables"}}},
   };
 }
 
@@ -123,6 +161,14 @@ void make_device() {
   if (find_link_json("", "nic0")) return;
   (void)ip({"link", "add", "nic0", "address", "02:00:00:00:91:00", "type", "veth", "peer", "name",
             "wire0", "address", "02:00:00:00:91:01"});
+}
+
+// Where the addresses are that a plugin in front of portmap would have given.
+void make_way_to_containers() {
+  (void)ip({"link", "add", "way0", "type", "veth", "peer", "name", "way1"});
+  for (const char* link : {"way0", "way1"}) (void)ip({"link", "set", link, "up"});
+  (void)ip({"address", "add", "10.80.0.1/16", "dev", "way0"});
+  (void)ip({"address", "add", "fd00:80::1/64", "dev", "way0", "nodad"});
 }
 
 bool mentions(const Scenario& what, std::string_view word) {
@@ -171,6 +217,7 @@ bool stands_on_master(const Scenario& what) {
 
 void prepare_host(const Scenario& what) {
   if (what.plugin == "host-device") make_device();
+  if (what.plugin == "portmap") make_way_to_containers();
   if (!stands_on_master(what)) return;
   (void)ip({"link", "add", "master0", "type", "veth", "peer", "name", "master1"});
   (void)ip({"link", "set", "master0", "up"});
@@ -183,9 +230,11 @@ void prepare_container(const Scenario& what, const std::string& container) {
   (void)ip({"-n", container, "link", "set", "lo", "down"});
 }
 
-std::string config_text(const Scenario& what, std::string_view version, const json& prev_result) {
+std::string config_text(const Scenario& what, std::string_view version, const json& prev_result,
+                        const std::string& container) {
   json config = what.config;
   config["name"] = kNetworkName;
+  if (what.plugin == "portmap") config = portmap_of(std::move(config), version, container);
   if (!version.empty()) config["cniVersion"] = version;
   if (!prev_result.is_null()) config["prevResult"] = prev_result;
   return config.dump();
@@ -197,7 +246,7 @@ Call call_of(const Scenario& what, std::string command, const std::string& conta
   call.command = std::move(command);
   call.container_id = container;
   call.netns = "/run/netns/" + container;
-  call.input = config_text(what, version, prev_result);
+  call.input = config_text(what, version, prev_result, container);
   return call;
 }
 

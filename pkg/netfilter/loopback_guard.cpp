@@ -165,6 +165,14 @@ void allow_loopback_source(const Ip& container, std::string_view search_path) {
   });
 }
 
+bool has_loopback_guard(std::string_view search_path) {
+  Connection connection;
+  if (Socket* socket = connection.find()) {
+    return nft_chain_use(*socket, table(), kChain).has_value();
+  }
+  return !iptables(search_path).list("raw", kIptablesChain).empty();
+}
+
 void check_loopback_source(const Ip& container, std::string_view search_path) {
   if (!container.is_ipv4()) return check_takes_loopback(container);
   const std::string interface = interface_to(container);

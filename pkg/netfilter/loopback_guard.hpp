@@ -24,6 +24,9 @@ namespace cni::netfilter {
 // guard the parameter is not set.
 void allow_loopback_source(const Ip& container, std::string_view search_path);
 
+// Whether the guard was ever put up here: it may be incomplete.
+bool has_loopback_guard(std::string_view search_path);
+
 // Throws Code::kCheckFailed that names what is missing.
 void check_loopback_source(const Ip& container, std::string_view search_path);
 

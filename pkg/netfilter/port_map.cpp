@@ -52,6 +52,14 @@ std::optional<Ip> localhost_target(const PortMapSpec& spec, Family family) {
   return is_wanted ? std::optional(target->address) : std::nullopt;
 }
 
+// The reference plugins put no guard up: where there is none, all that is published is theirs.
+void check_localhost(const PortMapSpec& spec, Family family) {
+  const auto target = localhost_target(spec, family);
+  if (target && has_loopback_guard(spec.search_path)) {
+    check_loopback_source(*target, spec.search_path);
+  }
+}
+
 std::string undo_name(const PortMapSpec& spec) {
   return cat("remove the published ports of ", spec.owner.to_string());
 }
@@ -191,22 +199,18 @@ void check_port_map(const PortMapSpec& spec) {
       IptablesPortMap::check(Iptables(family, spec.search_path), family, spec);
     }
   };
-  check_backend(choice_of(spec),
-                {.has_iptables =
-                     [&](Socket& socket) {
-                       return IptablesPortMap::has_chain(socket, families.front(), spec);
-                     },
-                 .iptables = check_iptables,
-                 .nftables =
-                     [&](Socket& socket) {
-                       NftPortMap::check(socket, spec);
-                       if (const auto target = localhost_target(spec, Family::kIpv6)) {
-                         check_loopback_source(*target, spec.search_path);
-                       }
-                     }});
-  if (const auto target = localhost_target(spec, Family::kIpv4)) {
-    check_loopback_source(*target, spec.search_path);
-  }
+  check_backend(choice_of(spec), {.has_iptables =
+                                      [&](Socket& socket) {
+                                        return IptablesPortMap::has_chain(socket, families.front(),
+                                                                          spec);
+                                      },
+                                  .iptables = check_iptables,
+                                  .nftables =
+                                      [&](Socket& socket) {
+                                        NftPortMap::check(socket, spec);
+                                        check_localhost(spec, Family::kIpv6);
+                                      }});
+  check_localhost(spec, Family::kIpv4);
 }
 
 void gc_port_map(std::string_view network, std::span<const Attachment> valid,

@@ -200,6 +200,12 @@ TEST_CASE("DEL clears what a killed host-local left", "[cli][netns]") {
   check_killed("host-local");
 }
 TEST_CASE("DEL clears what a killed static left", "[cli][netns]") { check_killed("static"); }
+TEST_CASE("DEL clears what a killed portmap with iptables left", "[cli][netns]") {
+  check_killed("portmap-iptables");
+}
+TEST_CASE("DEL clears what a killed portmap with nftables left", "[cli][netns]") {
+  check_killed("portmap-nftables");
+}
 
 TEST_CASE("bridge leaves nothing when a program it runs is killed", "[cli][netns]") {
   check_delegate_killed("bridge-masquerade-iptables");
@@ -291,6 +297,12 @@ TEST_CASE("host-local leaves nothing when a system call fails on its device", "[
 }
 TEST_CASE("static leaves nothing when a system call fails for want of memory", "[cli][netns]") {
   check_failing("static", ENOMEM);
+}
+TEST_CASE("portmap with iptables leaves nothing when a system call fails", "[cli][netns]") {
+  check_failing("portmap-iptables", ENOMEM);
+}
+TEST_CASE("portmap with nftables leaves nothing when a system call fails", "[cli][netns]") {
+  check_failing("portmap-nftables", EIO);
 }
 
 }  // namespace

@@ -63,6 +63,8 @@ void spoil_config(Namespaces& /*unused*/, const Scenario& what, Call& call) {
   config["master"] = "no-such-master";
   config["vlanId"] = 4096;
   config["device"] = json::array();
+  config["snat"] = "maybe";
+  config["runtimeConfig"] = {{"portMappings", {{{"hostPort", "eighty"}}}}};
   call.input = config.dump();
 }
 
@@ -201,6 +203,13 @@ TEST_CASE("DEL of host-local tolerates what is missing", "[cli][netns]") {
   check_matrix("host-local");
 }
 TEST_CASE("DEL of static tolerates what is missing", "[cli][netns]") { check_matrix("static"); }
+
+TEST_CASE("DEL of portmap with iptables tolerates what is missing", "[cli][netns]") {
+  check_matrix("portmap-iptables");
+}
+TEST_CASE("DEL of portmap with nftables tolerates what is missing", "[cli][netns]") {
+  check_matrix("portmap-nftables");
+}
 
 TEST_CASE("DEL of what was never added succeeds and changes nothing", "[cli][netns]") {
   for (const std::string& plugin : plugin_executables()) {

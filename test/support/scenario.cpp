@@ -4,6 +4,7 @@
 #include <array>
 #include <stdexcept>
 
+#include "pkg/types/error.hpp"
 #include "test/support/ip_json.hpp"
 #include "test/support/skip.hpp"
 
@@ -83,6 +84,7 @@ json vlan_with(const json& more) {
   return config;
 }
 
+<<<<<<< HEAD
 // What bridge hands on; its links are not made.
 json bridge_from_chain() {
   return {{"interfaces", json::array({{{"name", "cni0"}, {"mac", "02:00:00:00:81:00"}},
@@ -97,6 +99,40 @@ json bridge_from_chain() {
 json firewall_with(const json& more) {
   json config = {{"type", "firewall"}, {"prevResult", bridge_from_chain()}};
   config.update(more);
+=======
+// A number of the container's own, among those that are there at the same time.
+int number_of(const std::string& container) {
+  int sum = 0;
+  for (const char c : container) {
+    const bool is_digit = c >= '0' && c <= '9';
+    sum = is_digit ? sum * 10 + (c - '0') : c % 16 + sum;
+  }
+  return sum;
+}
+
+// What a plugin in front hands on, in the form of the version.
+json addresses_from_chain(std::string_view version, const std::string& container) {
+  const int number = number_of(container);
+  const std::string ipv4 = cat("10.80.", number / 250, ".", number % 250 + 2, "/16");
+  const std::string ipv6 = cat("fd00:80::", number + 2, "/64");
+  if (version == "0.1.0" || version == "0.2.0" || version.empty()) {
+    return {{"ip4", {{"ip", ipv4}}}, {"ip6", {{"ip", ipv6}}}};
+  }
+  return {{"interfaces",
+           {{{"name", "cni0"}}, {{"name", "eth0"}, {"sandbox", "/run/netns/" + container}}}},
+          {"ips",
+           {{{"version", "4"}, {"interface", 1}, {"address", ipv4}},
+            {{"version", "6"}, {"interface", 1}, {"address", ipv6}}}}};
+}
+
+// Each container has its own ports of the host, and its own addresses.
+json portmap_of(json config, std::string_view version, const std::string& container) {
+  const int port = 10000 + number_of(container);
+  config["runtimeConfig"]["portMappings"] = {
+      {{"hostPort", port}, {"containerPort", 80}, {"protocol", "tcp"}},
+      {{"hostPort", port}, {"containerPort", 53}, {"protocol", "udp"}}};
+  config["prevResult"] = addresses_from_chain(version, container);
+>>>>>>> portmap
   return config;
 }
 
@@ -136,6 +172,8 @@ std::vector<Scenario> make_scenarios() {
        firewall_with({{"backend", "iptables"}, {"ingressPolicy", "isolated"}})},
       {"host-local", "host-local", {{"type", "bridge"}, {"ipam", dual_stack()}}},
       {"static", "static", {{"type", "bridge"}, {"ipam", static_addresses()}}},
+      {"portmap-iptables", "portmap", {{"type", "portmap"}, {"backend", "iptables"}}},
+      {"portmap-nftables", "portmap", {{"type", "portmap"}, {"backend", "nftables"}}},
   };
 }
 
@@ -145,6 +183,14 @@ void make_device() {
   if (find_link_json("", "nic0")) return;
   (void)ip({"link", "add", "nic0", "address", "02:00:00:00:91:00", "type", "veth", "peer", "name",
             "wire0", "address", "02:00:00:00:91:01"});
+}
+
+// Where the addresses are that a plugin in front of portmap would have given.
+void make_way_to_containers() {
+  (void)ip({"link", "add", "way0", "type", "veth", "peer", "name", "way1"});
+  for (const char* link : {"way0", "way1"}) (void)ip({"link", "set", link, "up"});
+  (void)ip({"address", "add", "10.80.0.1/16", "dev", "way0"});
+  (void)ip({"address", "add", "fd00:80::1/64", "dev", "way0", "nodad"});
 }
 
 bool mentions(const Scenario& what, std::string_view word) {
@@ -198,6 +244,7 @@ bool stands_on_master(const Scenario& what) {
 
 void prepare_host(const Scenario& what) {
   if (what.plugin == "host-device") make_device();
+  if (what.plugin == "portmap") make_way_to_containers();
   if (!stands_on_master(what)) return;
   (void)ip({"link", "add", "master0", "type", "veth", "peer", "name", "master1"});
   (void)ip({"link", "set", "master0", "up"});
@@ -210,9 +257,11 @@ void prepare_container(const Scenario& what, const std::string& container) {
   (void)ip({"-n", container, "link", "set", "lo", "down"});
 }
 
-std::string config_text(const Scenario& what, std::string_view version, const json& prev_result) {
+std::string config_text(const Scenario& what, std::string_view version, const json& prev_result,
+                        const std::string& container) {
   json config = what.config;
   config["name"] = kNetworkName;
+  if (what.plugin == "portmap") config = portmap_of(std::move(config), version, container);
   if (!version.empty()) config["cniVersion"] = version;
   if (!prev_result.is_null()) config["prevResult"] = prev_result;
   return config.dump();
@@ -224,6 +273,7 @@ Call call_of(const Scenario& what, std::string command, const std::string& conta
   call.command = std::move(command);
   call.container_id = container;
   call.netns = "/run/netns/" + container;
+<<<<<<< HEAD
   call.input = config_text(what, version, prev_result);
   // What a chain hands on is for ADD: a runtime may have lost it when it comes to the others.
   if (call.command != "ADD" && prev_result.is_null() && what.config.contains("prevResult")) {
@@ -231,6 +281,9 @@ Call call_of(const Scenario& what, std::string command, const std::string& conta
     config.erase("prevResult");
     call.input = config.dump();
   }
+=======
+  call.input = config_text(what, version, prev_result, container);
+>>>>>>> portmap
   return call;
 }
 

@@ -87,11 +87,11 @@ json vlan_with(const json& more) {
 <<<<<<< HEAD
 // What bridge hands on; its links are not made.
 json bridge_from_chain() {
-  return {{"interfaces", json::array({{{"name", "cni0"}, {"mac", "02:00:00:00:81:00"}},
-                                      {{"name", "veth81"}, {"mac", "02:00:00:00:81:01"}},
-                                      {{"name", "eth0"},
-                                       {"mac", "02:00:00:00:81:02"},
-                                       {"sandbox", "/run/netns/one"}}})},
+  return {{"interfaces",
+           json::array(
+               {{{"name", "cni0"}, {"mac", "02:00:00:00:81:00"}},
+                {{"name", "veth81"}, {"mac", "02:00:00:00:81:01"}},
+                {{"name", "eth0"}, {"mac", "02:00:00:00:81:02"}, {"sandbox", "/run/netns/one"}}})},
           {"ips", json::array({{{"interface", 2}, {"address", "10.81.0.5/24"}},
                                {{"interface", 2}, {"address", "fd00:81::5/64"}}})}};
 }

@@ -47,6 +47,8 @@ struct FirewallSpec {
   // The bridge whose containers the policy protects; needed unless the policy is kOpen.
   std::string bridge;
   IngressPolicy ingress_policy = IngressPolicy::kOpen;
+  // The host's ends of the attachment's links, as far as they are known.
+  std::vector<std::string> host_links;
   // iptables: the chain for the operator's own rules.
   std::string admin_chain = "CNI-ADMIN";
   // firewalld: the zone to which the addresses belong.

@@ -121,19 +121,30 @@ void PublishingNode::connect(const std::string& name, const std::string& link,
 void PublishingNode::attach(const std::string& name, const json& config) {
   members_.emplace_back(name, ns::Netns::open(spaces_.container(name)));
   skip_detection(name);
-  json whole = config;
-  whole["cniVersion"] = "1.0.0";
-  whole["name"] = "testnet";
-  Call what;
-  what.command = "ADD";
-  what.container_id = name;
-  what.netns = "/run/netns/" + name;
-  what.path = folder_;
-  what.input = whole.dump();
-  const PluginRun run = call(cat(folder_, '/', config.at("type").get<std::string>()), what);
+  configs_[name] = config;
+  configs_[name]["cniVersion"] = "1.0.0";
+  configs_[name]["name"] = "testnet";
+  const PluginRun run = call_main("ADD", name);
   INFO(run.describe());
   REQUIRE(run.ok());
   results_[name] = run.document;
+}
+
+PluginRun PublishingNode::call_main(std::string_view command, const std::string& container) const {
+  const json& config = configs_.at(container);
+  Call what;
+  what.command = command;
+  what.container_id = container;
+  what.netns = "/run/netns/" + container;
+  what.path = folder_;
+  what.input = config.dump();
+  return call(cat(folder_, '/', config.at("type").get<std::string>()), what);
+}
+
+void PublishingNode::detach(const std::string& container) const {
+  const PluginRun run = call_main("DEL", container);
+  INFO(run.describe());
+  REQUIRE(run.ok());
 }
 
 PluginRun PublishingNode::portmap(std::string_view command, const json& config,

@@ -40,6 +40,9 @@ class PublishingNode {
   void publish(const json& config, const std::string& container = "c1") const;
   void unpublish(const json& config, const std::string& container = "c1") const;
 
+  // Calls the main plugin's DEL for a container.
+  void detach(const std::string& container) const;
+
   // Whether frames between ports of a bridge pass iptables' and nftables' rules for IP (the host's
   // br_netfilter).
   static bool can_filter_bridged_frames();
@@ -51,13 +54,15 @@ class PublishingNode {
 
  private:
   void attach(const std::string& name, const json& config);
+  PluginRun call_main(std::string_view command, const std::string& container) const;
   void connect(const std::string& name, const std::string& link,
                const std::vector<std::string>& host_addresses,
                const std::vector<std::string>& addresses);
 
   Namespaces spaces_;
   std::string folder_;
-  json results_;  // of the main plugins, by container
+  json configs_;  // of the main plugins, by container
+  json results_;  // the same
   std::vector<std::pair<std::string, ns::Netns>> members_;
   std::vector<std::unique_ptr<NamedServer>> servers_;
 };

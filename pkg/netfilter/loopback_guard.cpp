@@ -31,6 +31,9 @@ constexpr std::string_view kComment = "127.0.0.0/8 does not arrive from outside"
 constexpr std::int32_t kPriority = -300;
 constexpr std::uint32_t kRules = 2;
 
+// The metric of our route to ::1, so that it never comes before lo's own.
+constexpr std::uint32_t kBehindLo = 1U << 20;
+
 constexpr std::string_view kIptablesChain = "CNI-LOOPBACK-GUARD";
 constexpr std::string_view kIptablesJump = "-A PREROUTING ! -i lo -j CNI-LOOPBACK-GUARD";
 constexpr std::array<std::string_view, 2> kIptablesRules = {
@@ -94,20 +97,62 @@ void add_iptables_guard(const Iptables& programs) {
 }
 
 // The interface by which the kernel reaches the container.
-std::string interface_to(const Ip& container) {
-  Socket socket = Socket::open();
+netlink::LinkIndex link_to(Socket& socket, const Ip& container) {
   const auto hop = netlink::find_next_hop(socket, container);
   if (!hop || hop->link == netlink::LinkIndex::kNone) {
     throw system_error(cat("find the interface that leads to ", container.to_string()),
                        ENETUNREACH);
   }
-  return netlink::get_link(socket, hop->link).name;
+  return hop->link;
+}
+
+std::string interface_to(const Ip& container) {
+  Socket socket = Socket::open();
+  return netlink::get_link(socket, link_to(socket, container)).name;
+}
+
+const Ip& loopback() {
+  static const Ip address = *Ip::parse("::1");
+  return address;
+}
+
+bool takes_loopback(Socket& socket, netlink::LinkIndex link) {
+  const auto hop = netlink::find_next_hop(socket, loopback(), link);
+  return hop && hop->is_local;
+}
+
+// Answers are looked up with the interface on which they arrive, which has to have ::1 then.
+void take_loopback(const Ip& container) {
+  Socket socket = Socket::open();
+  const netlink::LinkIndex link = link_to(socket, container);
+  if (takes_loopback(socket, link)) return;
+  try {
+    netlink::add_route(socket, {.destination = Prefix::host(loopback()),
+                                .gateway = {},
+                                .source = {},
+                                .link = link,
+                                .table = netlink::TableId::kLocal,
+                                .scope = {},
+                                .priority = kBehindLo,
+                                .is_local = true});
+  } catch (const Error& error) {
+    if (error.sys_errno != EEXIST) throw;  // another ADD did it just now
+  }
+}
+
+void check_takes_loopback(const Ip& container) {
+  Socket socket = Socket::open();
+  const netlink::LinkIndex link = link_to(socket, container);
+  if (takes_loopback(socket, link)) return;
+  throw Error(Code::kCheckFailed,
+              cat("the route local ::1 dev ", netlink::get_link(socket, link).name,
+                  " is missing: ports published on ::1 do not reach ", container.to_string()));
 }
 
 }  // namespace
 
 void allow_loopback_source(const Ip& container, std::string_view search_path) {
-  if (!container.is_ipv4()) return;
+  if (!container.is_ipv4()) return take_loopback(container);
   context(kFailure, [&] {
     const std::string interface = interface_to(container);
     Connection connection;
@@ -120,8 +165,16 @@ void allow_loopback_source(const Ip& container, std::string_view search_path) {
   });
 }
 
+bool has_loopback_guard(std::string_view search_path) {
+  Connection connection;
+  if (Socket* socket = connection.find()) {
+    return nft_chain_use(*socket, table(), kChain).has_value();
+  }
+  return !iptables(search_path).list("raw", kIptablesChain).empty();
+}
+
 void check_loopback_source(const Ip& container, std::string_view search_path) {
-  if (!container.is_ipv4()) return;
+  if (!container.is_ipv4()) return check_takes_loopback(container);
   const std::string interface = interface_to(container);
   if (os::read_sysctl({"net", "ipv4", "conf", interface, "route_localnet"}) != "1") {
     throw Error(Code::kCheckFailed, cat("net.ipv4.conf.", interface,

@@ -14,10 +14,18 @@ namespace cni::netfilter {
 // only (CVE-2020-8558): so first a guard is put up that drops what has such an address and
 // arrives from any interface but lo. Both are shared by all containers and stay; may be repeated.
 // Works in the calling thread's network namespace; iptables, whose programs are looked for in
-// search_path first, is used only where the kernel has no nf_tables. An IPv6 address needs nothing.
+// search_path first, is used only where the kernel has no nf_tables.
 //
-// Throws `unable to enable route_localnet: ...`; without the guard the parameter is not set.
+// For an IPv6 address, ::1 becomes an address of the host on that interface too (a route of type
+// local, behind that of lo), since the kernel asks for one when the answers come back. It needs no
+// guard: what arrives with ::1 as source or destination from anywhere but lo is always dropped.
+//
+// Throws `unable to enable route_localnet: ...`, or what went wrong with the route; without the
+// guard the parameter is not set.
 void allow_loopback_source(const Ip& container, std::string_view search_path);
+
+// Whether the guard was ever put up here: it may be incomplete.
+bool has_loopback_guard(std::string_view search_path);
 
 // Throws Code::kCheckFailed that names what is missing.
 void check_loopback_source(const Ip& container, std::string_view search_path);

@@ -188,6 +188,45 @@ TEST_CASE("nothing is let out to a container that cannot be reached", "[netns]")
     CHECK(std::string(error.what()).starts_with("unable to enable route_localnet: "));
     CHECK(std::string(error.what()).find("10.77.0.2") != std::string::npos);
   }
-  allow_loopback_source(*Ip::parse("fd00::2"), kSearchPath);
+  CHECK_THROWS_AS(allow_loopback_source(*Ip::parse("fd00::2"), kSearchPath), Error);
   CHECK(sysctl({}, "net/ipv4/conf/v1.5/route_localnet") == "0");
+}
+
+TEST_CASE("what comes from ::1 reaches a container and nobody reaches ::1", "[netns][ipv6]") {
+  require_program("nft");
+  GuardedNode node;
+  run_ok({"sysctl", "-q", "-w", "net.ipv6.conf.all.forwarding=1"});
+  run_ok({"ip", "address", "add", "fd00:1::1/64", "dev", "v1.5", "nodad"});
+  run_ok({"ip", "-n", "neighbour", "address", "add", "fd00:1::2/64", "dev", "eth0", "nodad"});
+  run_ok({"ip", "-n", "neighbour", "route", "add", "default", "via", "fd00:1::1"});
+  run_ok({"nft", "-f", "-"}, R"(table ip6 published {
+ chain output { type nat hook output priority -99; ip6 daddr ::1 tcp dport 8080 dnat to [fd00:1::2]:6443; }
+ chain postrouting { type nat hook postrouting priority 100; ip6 saddr ::1 oifname "v1.5" masquerade; }
+})");
+  const NamedServer container(node.neighbour, "container", {.ports = {kPort}, .addresses = {}});
+  Question question = loopback(IPPROTO_TCP, std::chrono::milliseconds(300));
+  question.address = "::1";
+  question.port = 8080;
+  CHECK(ask(node.host(), question).empty());
+
+  const Ip address = *Ip::parse("fd00:1::2");
+  allow_loopback_source(address, kSearchPath);
+  allow_loopback_source(address, kSearchPath);
+  question.patience = std::chrono::seconds(4);
+  CHECK(ask(node.host(), question) == "container sees fd00:1::1");
+  CHECK(run_ok({"ip", "-6", "route", "show", "table", "local", "dev", "v1.5", "::1"}) ==
+        "local ::1 metric 1048576 pref medium\n");
+  check_loopback_source(address, kSearchPath);
+
+  // The host's own use of ::1 stays as it was, and is the host's alone.
+  const NamedServer own(node.host(), "host", {.ports = {kPort}, .addresses = {}});
+  question.port = kPort;
+  CHECK(ask(node.host(), question) == "host sees ::1");
+  run_ok({"ip", "-n", "neighbour", "link", "set", "lo", "down"});
+  run_ok({"ip", "-n", "neighbour", "route", "add", "::1", "via", "fd00:1::1"});
+  question.patience = std::chrono::milliseconds(500);
+  CHECK(ask(node.neighbour, question).empty());
+
+  run_ok({"ip", "-6", "route", "del", "local", "::1", "dev", "v1.5", "table", "local"});
+  CHECK_THROWS_AS(check_loopback_source(address, kSearchPath), Error);
 }

@@ -4,6 +4,7 @@
 // (docs/netfilter.md).
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -63,7 +64,12 @@ struct FirewallSpec {
   std::string bus_address;
 };
 
-// Lets the attachment's traffic pass; may be repeated. Pushes its own undo steps.
+inline constexpr std::array<std::string_view, 3> kFirewallBackends = {"iptables", "nftables",
+                                                                      "firewalld"};
+
+// Lets the attachment's traffic pass; may be repeated. Only families that have an address are
+// touched. Pushes its own undo steps. Throws Code::kInvalidNetworkConfig for a backend that is not
+// known, egress rules with another backend than nftables, and a policy without a bridge.
 void add_firewall(const FirewallSpec& spec, os::Undo& undo);
 
 // Removes everything that add_firewall made for the attachment, in all backends, and what the

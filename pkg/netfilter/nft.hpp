@@ -225,6 +225,15 @@ struct NftRuleInfo {
   std::string source;   // the octets that the IP source address is compared with; empty without
   std::string iifname;  // the input interface it is for; empty without
   std::vector<std::string> values;  // all octets that it compares something with
+
+  // What iptables' rules have besides. Its extensions are known as it writes them for nf_tables.
+  std::uint8_t protocol = 0;          // IPPROTO_; 0 without
+  std::vector<std::uint16_t> ports;   // of the destination; empty without
+  std::string destination;            // as source
+  std::vector<std::string> matches;   // the names of the extensions that it matches with
+  std::string extension;              // the name of the extension that it ends in: "DNAT"
+  std::optional<Ip> dnat_address;     // where DNAT sends
+  std::optional<std::uint32_t> mark;  // that it compares or sets
 };
 
 bool nft_table_exists(netlink::Socket& socket, const NftTable& table);

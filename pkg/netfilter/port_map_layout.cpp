@@ -44,11 +44,11 @@ NftType address_type(Family family) {
 // Registers that an address of the family fills.
 std::uint32_t registers_of_address(Family family) { return family == Family::kIpv4 ? 1 : 4; }
 
-NftField source_of(Family family) {
+NftField source_field(Family family) {
   return family == Family::kIpv4 ? NftField::kIpv4Source : NftField::kIpv6Source;
 }
 
-NftField destination_of(Family family) {
+NftField destination_field(Family family) {
   return family == Family::kIpv4 ? NftField::kIpv4Destination : NftField::kIpv6Destination;
 }
 
@@ -84,11 +84,11 @@ NftRule within_rule(const Prefix& target) {
   const NftLookup lookup{within_name(target)};
   if (is_single(target)) {
     const std::uint32_t second = kNftFirstSmallRegister + registers_of_address(family);
-    return nft_rule({{NftLoad{source_of(family), kNftFirstSmallRegister},
-                      NftLoad{destination_of(family), second}, lookup, NftMasquerade{}}});
+    return nft_rule({{NftLoad{source_field(family), kNftFirstSmallRegister},
+                      NftLoad{destination_field(family), second}, lookup, NftMasquerade{}}});
   }
-  return nft_rule({nft_match_address(source_of(family), target.network(), true),
-                   {NftLoad{destination_of(family)}, lookup, NftMasquerade{}}});
+  return nft_rule({nft_match_address(source_field(family), target.network(), true),
+                   {NftLoad{destination_field(family)}, lookup, NftMasquerade{}}});
 }
 
 std::string within_key(const Prefix& target) {
@@ -145,7 +145,7 @@ NftRule port_rule(Family family, bool with_address, const NftLookup& lookup) {
   std::uint32_t next = kNftFirstSmallRegister;
   NftRule rule;
   if (with_address) {
-    rule.expressions.emplace_back(NftLoad{destination_of(family), next});
+    rule.expressions.emplace_back(NftLoad{destination_field(family), next});
     next += registers_of_address(family);
   }
   rule.expressions.emplace_back(NftLoad{NftField::kL4Protocol, next});
@@ -184,15 +184,15 @@ NftRule postrouting_rule() {
 
 // `ip daddr @published_from_anywhere masquerade`.
 NftRule from_anywhere_rule(Family family) {
-  return nft_rule(
-      {{NftLoad{destination_of(family)}, NftLookup{std::string(kFromAnywhere)}, NftMasquerade{}}});
+  return nft_rule({{NftLoad{destination_field(family)}, NftLookup{std::string(kFromAnywhere)},
+                    NftMasquerade{}}});
 }
 
 NftRule from_localhost_rule(Family family) {
   const Prefix loopback = *Prefix::parse(family == Family::kIpv4 ? "127.0.0.0/8" : "::1/128");
-  return nft_rule(
-      {nft_match_address(source_of(family), loopback, true),
-       {NftLoad{destination_of(family)}, NftLookup{std::string(kFromLocalhost)}, NftMasquerade{}}});
+  return nft_rule({nft_match_address(source_field(family), loopback, true),
+                   {NftLoad{destination_field(family)}, NftLookup{std::string(kFromLocalhost)},
+                    NftMasquerade{}}});
 }
 
 std::vector<std::uint8_t> octets_of_hex(std::string_view digits) {
@@ -218,13 +218,10 @@ std::string holding_of(const PortMapSpec& spec, Family family) {
   return nft_number(count | (has_guards(spec, family) ? kHasGuards : 0));
 }
 
-bool has_address(const PortMapping& mapping) {
-  return mapping.host_ip && !mapping.host_ip->is_unspecified();
-}
-
 // 127.0.0.1 reaches what is published on all addresses, or on a loopback one.
 bool is_for_localhost(const PortMapping& mapping) {
-  return !has_address(mapping) || mapping.host_ip->is_loopback();
+  const auto address = destination_of(mapping);
+  return !address || address->is_loopback();
 }
 
 }  // namespace
@@ -234,16 +231,16 @@ NftTable table(Family family) {
 }
 
 std::string_view map_of(const PortMapping& mapping) {
-  return has_address(mapping) ? kAddressPorts : kPorts;
+  return destination_of(mapping) ? kAddressPorts : kPorts;
 }
 
 std::string_view guarded_map_of(const PortMapping& mapping) {
-  return has_address(mapping) ? kGuardedAddressPorts : kGuardedPorts;
+  return destination_of(mapping) ? kGuardedAddressPorts : kGuardedPorts;
 }
 
 std::string key_of(const PortMapping& mapping) {
   NftKey key;
-  if (has_address(mapping)) key.ip(*mapping.host_ip);
+  if (const auto address = destination_of(mapping)) key.ip(*address);
   return key.protocol(static_cast<std::uint8_t>(mapping.transport)).port(mapping.host_port).take();
 }
 

@@ -60,6 +60,13 @@ class Found {
   std::size_t ports_ = 0;
 };
 
+void note_udp(const Found& found, Family family, RemovedPorts& out) {
+  for (const Placed& one : found.elements()) {
+    const auto destination = published::udp_destination(one, family);
+    if (destination) out.push_back(*destination);
+  }
+}
+
 // All that has the attachment's digest, by listing.
 Found list_all(Socket& socket, Family family, std::string_view digest) {
   Found out;
@@ -186,14 +193,16 @@ void check_family(Socket& socket, const PortMapSpec& spec, const Prefix& target)
 }
 
 void gc_family(Socket& socket, Family family, std::string_view network,
-               std::span<const Attachment> valid) {
+               std::span<const Attachment> valid, RemovedPorts& removed) {
   const NftTable table = published::table(family);
   const StaleOwners is_stale(network, valid);
   NftTransaction transaction(table);
   for (const NftElement& owner : nft_list_elements(socket, table, published::kOwners)) {
     if (!is_stale(owner.comment)) continue;
     const std::string digest = owner.comment.substr(0, owner.comment.find(','));
-    list_all(socket, family, digest).add_deletions(transaction);
+    const Found found = list_all(socket, family, digest);
+    note_udp(found, family, removed);
+    found.add_deletions(transaction);
     published::delete_guards(socket, transaction, digest, family);
   }
   transaction.commit(socket, cat("collect garbage in nftables table ", table.to_string()));
@@ -224,17 +233,14 @@ void NftPortMap::add_conditions(const PortMapSpec& spec) {
   }
 }
 
-std::vector<UdpDestination> NftPortMap::remove(Socket& socket, const PortMapSpec& spec) {
-  std::vector<UdpDestination> removed;
+RemovedPorts NftPortMap::remove(Socket& socket, const PortMapSpec& spec) {
+  RemovedPorts removed;
   with_retries([&](int) {
     NftTransaction transaction(published::table(Family::kIpv4));
     for (const Family family : {Family::kIpv4, Family::kIpv6}) {
       if (!nft_table_exists(socket, published::table(family))) continue;
       const Own own = find_own(socket, family, spec);
-      for (const Placed& one : own.found.elements()) {
-        const auto destination = published::udp_destination(one, family);
-        if (destination) removed.push_back(*destination);
-      }
+      note_udp(own.found, family, removed);
       transaction.on(published::table(family));
       own.found.add_deletions(transaction);
       if (own.has_guards) {
@@ -251,11 +257,14 @@ void NftPortMap::check(Socket& socket, const PortMapSpec& spec) {
   for (const Prefix& target : targets_in_use(spec)) check_family(socket, spec, target);
 }
 
-void NftPortMap::gc(Socket& socket, std::string_view network, std::span<const Attachment> valid) {
+RemovedPorts NftPortMap::gc(Socket& socket, std::string_view network,
+                            std::span<const Attachment> valid) {
+  RemovedPorts removed;
   for (const Family family : {Family::kIpv4, Family::kIpv6}) {
     if (!nft_table_exists(socket, published::table(family))) continue;
-    with_retries([&](int) { gc_family(socket, family, network, valid); });
+    with_retries([&](int) { gc_family(socket, family, network, valid, removed); });
   }
+  return removed;
 }
 
 }  // namespace cni::netfilter

@@ -1,18 +1,34 @@
 // Published ports without a plugin around them.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
 #include "pkg/netfilter/connection.hpp"
 #include "pkg/netfilter/port_map.hpp"
 #include "pkg/netfilter/port_map_backends.hpp"
+#include "pkg/os/undo.hpp"
 #include "pkg/types/error.hpp"
 #include "test/support/catch.hpp"
 #include "test/support/ip_json.hpp"
 #include "test/support/netns_fixture.hpp"
 
 namespace cni::test {
+
+// A host with a bridge that leads to the containers' addresses.
+class PortMapHost {
+ public:
+  PortMapHost() {
+    run_ok({"ip", "link", "add", "cni0", "type", "bridge"});
+    run_ok({"ip", "link", "set", "cni0", "up"});
+    run_ok({"ip", "address", "add", "10.22.0.1/16", "dev", "cni0"});
+    run_ok({"ip", "address", "add", "fd00:22::1/64", "dev", "cni0", "nodad"});
+  }
+
+ private:
+  Namespaces spaces_;
+};
 
 inline netfilter::PortMapping mapping(std::uint16_t host_port, std::uint16_t container_port,
                                       const std::string& host_ip = {}) {
@@ -37,9 +53,9 @@ inline netfilter::PortMapSpec port_map_spec(std::vector<netfilter::PortMapping> 
 }
 
 inline void publish(const netfilter::PortMapSpec& spec) {
-  netfilter::Connection connection;
-  netfilter::NftPortMap::add(connection.get(), spec);
-  netfilter::NftPortMap::add_conditions(spec);
+  os::Undo undo;
+  netfilter::add_port_map(spec, undo);
+  undo.commit();
 }
 
 inline std::vector<netfilter::UdpDestination> unpublish(const netfilter::PortMapSpec& spec) {

@@ -67,8 +67,9 @@ TEST_CASE("firewall refuses wrong types by key") {
   check_refused({{"firewalldZone", 1}}, 6, wrong("firewalldZone", "a string", "the number 1"));
   check_refused({{"ingressPolicy", 1}}, 6, "ingressPolicy: expected a string, got the number 1");
   check_refused({{"egressDeny", "10.0.0.0/8"}}, 6, wrong("egressDeny", "an array", "the string"));
-  check_refused({{"egressAllow", {{{"to", "10.0.0.0"}}}}}, 6,
-                wrong("egressAllow[0].to", "an address with prefix length (CIDR notation)", "the string"));
+  check_refused(
+      {{"egressAllow", {{{"to", "10.0.0.0"}}}}}, 6,
+      wrong("egressAllow[0].to", "an address with prefix length (CIDR notation)", "the string"));
 }
 
 TEST_CASE("firewall refuses values that cannot work") {

@@ -3,7 +3,7 @@
 
 #include <string_view>
 
-#include "pkg/netfilter/masquerade.hpp"
+#include "pkg/netfilter/backend.hpp"
 #include "pkg/netlink/link.hpp"
 #include "pkg/skel/request.hpp"
 #include "pkg/types/address.hpp"
@@ -51,7 +51,7 @@ consteval auto ip_masq_backend_key() {
   return schema::key<kMember>(
       "ipMasqBackend",
       "What masquerades; by default iptables, unless only nftables can be used on the host.",
-      {.choices = netfilter::kMasqueradeBackends});
+      {.choices = netfilter::kBackends});
 }
 
 }  // namespace cni::attachment

@@ -4,20 +4,18 @@
 // the other made.
 #pragma once
 
-#include <array>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "pkg/netfilter/backend.hpp"
 #include "pkg/netfilter/connection.hpp"
 #include "pkg/os/undo.hpp"
 #include "pkg/types/address.hpp"
 #include "pkg/types/config.hpp"
 
 namespace cni::netfilter {
-
-inline constexpr std::array<std::string_view, 2> kMasqueradeBackends = {"iptables", "nftables"};
 
 // The masquerade of one attachment. All functions below work in the calling thread's network
 // namespace.

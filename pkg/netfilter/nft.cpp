@@ -37,6 +37,7 @@ constexpr std::uint32_t kBigEndian = 2;
 std::uint32_t size_of(NftType type) {
   switch (type) {
     case NftType::kIpv4Address:
+    case NftType::kMark:
       return 4;
     case NftType::kIpv6Address:
       return 16;
@@ -69,8 +70,9 @@ std::uint32_t length_of(const std::vector<NftType>& types) {
 }
 
 std::string byte_order(const std::vector<NftType>& types) {
-  const bool is_name = types.size() == 1 && types[0] == NftType::kIfname;
-  const std::uint32_t order = types.size() > 1 ? 0 : is_name ? kHostEndian : kBigEndian;
+  const bool is_host_order =
+      types.size() == 1 && (types[0] == NftType::kIfname || types[0] == NftType::kMark);
+  const std::uint32_t order = types.size() > 1 ? 0 : is_host_order ? kHostEndian : kBigEndian;
   return std::string(reinterpret_cast<const char*>(&order), sizeof order);
 }
 

@@ -47,6 +47,7 @@ enum class NftType : std::uint8_t {
   kEtherAddress = 9,
   kInetProtocol = 12,
   kInetService = 13,
+  kMark = 19,  // 32 bits in host order
   kIfname = 41,
 };
 
@@ -155,6 +156,9 @@ struct NftRule {
 // The expressions that test one field: what nft writes as `ip daddr != 10.22.0.0/16`. Tests of an
 // IP address include that of the family, which a table of family inet needs.
 std::vector<NftExpression> nft_match_network(NftField field, const Prefix& network, bool equal);
+// The same without the test of the family, for tables of one family: nft 1.0.6 cannot print it
+// there.
+std::vector<NftExpression> nft_match_address(NftField field, const Prefix& network, bool equal);
 
 // 32 bits as NftConnection and NftDestinationType load them.
 std::string nft_number(std::uint32_t value);
@@ -218,6 +222,15 @@ struct NftRuleInfo {
   std::string source;   // the octets that the IP source address is compared with; empty without
   std::string iifname;  // the input interface it is for; empty without
   std::vector<std::string> values;  // all octets that it compares something with
+
+  // What iptables' rules have besides. Its extensions are known as it writes them for nf_tables.
+  std::uint8_t protocol = 0;          // IPPROTO_; 0 without
+  std::vector<std::uint16_t> ports;   // of the destination; empty without
+  std::string destination;            // as source
+  std::vector<std::string> matches;   // the names of the extensions that it matches with
+  std::string extension;              // the name of the extension that it ends in: "DNAT"
+  std::optional<Ip> dnat_address;     // where DNAT sends
+  std::optional<std::uint32_t> mark;  // that it compares or sets
 };
 
 bool nft_table_exists(netlink::Socket& socket, const NftTable& table);

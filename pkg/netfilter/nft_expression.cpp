@@ -172,14 +172,19 @@ Message nft_rule_message(const NftTable& table, std::string_view chain, const Nf
   return out;
 }
 
-std::vector<NftExpression> nft_match_network(NftField field, const Prefix& network, bool equal) {
+std::vector<NftExpression> nft_match_address(NftField field, const Prefix& network, bool equal) {
   const Ip address = network.network().address;
-  const char family = network.address.is_ipv4() ? NFPROTO_IPV4 : NFPROTO_IPV6;
-  std::vector<NftExpression> out = {NftLoad{NftField::kNfproto}, NftCompare{{family}, true},
-                                    NftLoad{field}};
+  std::vector<NftExpression> out = {NftLoad{field}};
   if (network.length < address.width()) out.emplace_back(NftMask{address_mask(network)});
   out.emplace_back(NftCompare{
       std::string(reinterpret_cast<const char*>(address.data()), address.size()), equal});
+  return out;
+}
+
+std::vector<NftExpression> nft_match_network(NftField field, const Prefix& network, bool equal) {
+  const char family = network.address.is_ipv4() ? NFPROTO_IPV4 : NFPROTO_IPV6;
+  std::vector<NftExpression> out = {NftLoad{NftField::kNfproto}, NftCompare{{family}, true}};
+  for (NftExpression& one : nft_match_address(field, network, equal)) out.push_back(std::move(one));
   return out;
 }
 

@@ -39,31 +39,6 @@ std::string comment_in(std::string_view userdata) {
   return {};
 }
 
-std::optional<NftVerdict> verdict_in(const Attributes& data) {
-  if (!data.has(NFTA_DATA_VERDICT)) return std::nullopt;
-  const Attributes verdict = data.nested(NFTA_DATA_VERDICT, NFTA_VERDICT_MAX);
-  NftVerdict out;
-  out.chain = verdict.text(NFTA_VERDICT_CHAIN);
-  switch (static_cast<std::int32_t>(verdict.be32(NFTA_VERDICT_CODE))) {
-    case NFT_JUMP:
-      out.kind = NftVerdict::Kind::kJump;
-      break;
-    case NFT_GOTO:
-      out.kind = NftVerdict::Kind::kGoto;
-      break;
-    case NFT_RETURN:
-      out.kind = NftVerdict::Kind::kReturn;
-      break;
-    case 0:  // NF_DROP
-      out.kind = NftVerdict::Kind::kDrop;
-      break;
-    default:
-      out.kind = NftVerdict::Kind::kAccept;
-      break;
-  }
-  return out;
-}
-
 bool is_field(const Attributes& payload, NftField field) {
   const WireField& wire = wire_field(field);
   return payload.be32(NFTA_PAYLOAD_BASE, 99) == wire.key_or_base &&
@@ -74,34 +49,60 @@ bool is_field(const Attributes& payload, NftField field) {
 // Collects what a rule's expressions say, in their order.
 class RuleReader {
  public:
-  explicit RuleReader(NftRuleInfo& out) : out_(out) {}
+  RuleReader(Family family, NftRuleInfo& out) : family_(family), out_(out) {}
 
   void read(const nlattr* expression) {
     const Attributes parts(expression, NFTA_EXPR_MAX);
     const std::string name = parts.text(NFTA_EXPR_NAME);
     const nlattr* data = parts[NFTA_EXPR_DATA];
     if (name == "meta") {
-      const Attributes meta(data, NFTA_META_MAX);
-      loaded_ = meta.be32(NFTA_META_KEY) == NFT_META_IIFNAME ? &out_.iifname : nullptr;
+      read_meta(Attributes(data, NFTA_META_MAX));
     } else if (name == "payload") {
-      const Attributes payload(data, NFTA_PAYLOAD_MAX);
-      const bool is_source =
-          is_field(payload, NftField::kIpv4Source) || is_field(payload, NftField::kIpv6Source);
-      loaded_ = is_source ? &out_.source : nullptr;
+      read_payload(Attributes(data, NFTA_PAYLOAD_MAX));
     } else if (name == "cmp") {
       read_compare(Attributes(data, NFTA_CMP_MAX));
     } else if (name == "lookup") {
       out_.sets.push_back(Attributes(data, NFTA_LOOKUP_MAX).text(NFTA_LOOKUP_SET));
     } else if (name == "immediate") {
       const Attributes immediate(data, NFTA_IMMEDIATE_MAX);
-      const auto verdict = verdict_in(immediate.nested(NFTA_IMMEDIATE_DATA, NFTA_DATA_MAX));
+      const auto verdict = nft_verdict_in(immediate.nested(NFTA_IMMEDIATE_DATA, NFTA_DATA_MAX));
       if (verdict) out_.target = verdict->chain;
     } else if (name == "match") {
-      read_match(Attributes(data, NFTA_MATCH_MAX));
+      read_iptables_match(Attributes(data, NFTA_MATCH_MAX), out_);
+    } else if (name == "target") {
+      read_iptables_target(Attributes(data, NFTA_TARGET_MAX), family_, out_);
     }
   }
 
+  // To be called behind the last one.
+  void finish() {
+    if (protocol_.size() == 1) out_.protocol = static_cast<std::uint8_t>(protocol_[0]);
+    if (port_.size() != 2) return;
+    const auto high = static_cast<std::uint8_t>(port_[0]);
+    const auto low = static_cast<std::uint8_t>(port_[1]);
+    out_.ports.push_back(static_cast<std::uint16_t>(high << 8 | low));
+  }
+
  private:
+  void read_meta(const Attributes& meta) {
+    const std::uint32_t key = meta.be32(NFTA_META_KEY);
+    loaded_ = nullptr;
+    if (key == NFT_META_IIFNAME) loaded_ = &out_.iifname;
+    if (key == NFT_META_L4PROTO) loaded_ = &protocol_;
+  }
+
+  void read_payload(const Attributes& payload) {
+    const auto is_any = [&](NftField ipv4, NftField ipv6) {
+      return is_field(payload, ipv4) || is_field(payload, ipv6);
+    };
+    loaded_ = nullptr;
+    if (is_any(NftField::kIpv4Source, NftField::kIpv6Source)) loaded_ = &out_.source;
+    if (is_any(NftField::kIpv4Destination, NftField::kIpv6Destination)) {
+      loaded_ = &out_.destination;
+    }
+    if (is_field(payload, NftField::kDestinationPort)) loaded_ = &port_;
+  }
+
   void read_compare(const Attributes& compare) {
     const Attributes data = compare.nested(NFTA_CMP_DATA, NFTA_DATA_MAX);
     const std::string_view value = data.bytes(NFTA_DATA_VALUE);
@@ -113,23 +114,22 @@ class RuleReader {
     loaded_ = nullptr;
   }
 
-  // iptables over nf_tables keeps its matches as they were; only the comment is of interest.
-  void read_match(const Attributes& match) {
-    if (match.text(NFTA_MATCH_NAME) != "comment") return;
-    const std::string_view info = match.bytes(NFTA_MATCH_INFO);
-    out_.comment = info.substr(0, info.find('\0'));
-  }
-
+  Family family_;
   NftRuleInfo& out_;
+  std::string protocol_;
+  std::string port_;
   std::string* loaded_ = nullptr;  // where the value of the next comparison belongs
 };
 
-NftRuleInfo rule_in(const Attributes& rule) {
+// Addresses within iptables' extensions are of the family.
+NftRuleInfo rule_in(const Attributes& rule, const NftTable& table) {
+  const Family family = table.family == NftFamily::kIpv6 ? Family::kIpv6 : Family::kIpv4;
   NftRuleInfo out;
   out.handle = rule.be64(NFTA_RULE_HANDLE);
   out.comment = comment_in(rule.bytes(NFTA_RULE_USERDATA));
-  RuleReader reader(out);
+  RuleReader reader(family, out);
   for_each(rule[NFTA_RULE_EXPRESSIONS], [&](const nlattr* item) { reader.read(item); });
+  reader.finish();
   return out;
 }
 
@@ -142,7 +142,7 @@ void read_elements(const nlmsghdr* reply, std::vector<NftElement>& out) {
     found.key_end = element.nested(NFTA_SET_ELEM_KEY_END, NFTA_DATA_MAX).bytes(NFTA_DATA_VALUE);
     found.key = element.nested(NFTA_SET_ELEM_KEY, NFTA_DATA_MAX).bytes(NFTA_DATA_VALUE);
     found.data = data.bytes(NFTA_DATA_VALUE);
-    found.verdict = verdict_in(data);
+    found.verdict = nft_verdict_in(data);
     found.comment = comment_in(element.bytes(NFTA_SET_ELEM_USERDATA));
     out.push_back(std::move(found));
   });
@@ -214,22 +214,47 @@ struct RuleQuery {
     message.put_string(NFTA_RULE_TABLE, table).put_string(NFTA_RULE_CHAIN, chain);
   }
 
-  void take(const nlmsghdr* reply) {
+  template <class Fn>
+  void visit(const nlmsghdr* reply, Fn&& fn) const {
     const Attributes rule(reply, sizeof(nfgenmsg), NFTA_RULE_MAX);
     // Kernels that do not filter send the rules of all chains.
     const bool is_asked =
         rule.text(NFTA_RULE_CHAIN) == chain && rule.text(NFTA_RULE_TABLE) == table;
-    if (is_asked) rules.push_back(rule_in(rule));
+    if (is_asked) fn(rule);
   }
 
   Message message;
   std::string operation;
   std::string table;
   std::string chain;
-  std::vector<NftRuleInfo> rules;
 };
 
 }  // namespace
+
+std::optional<NftVerdict> nft_verdict_in(const Attributes& data) {
+  if (!data.has(NFTA_DATA_VERDICT)) return std::nullopt;
+  const Attributes verdict = data.nested(NFTA_DATA_VERDICT, NFTA_VERDICT_MAX);
+  NftVerdict out;
+  out.chain = verdict.text(NFTA_VERDICT_CHAIN);
+  switch (static_cast<std::int32_t>(verdict.be32(NFTA_VERDICT_CODE))) {
+    case NFT_JUMP:
+      out.kind = NftVerdict::Kind::kJump;
+      break;
+    case NFT_GOTO:
+      out.kind = NftVerdict::Kind::kGoto;
+      break;
+    case NFT_RETURN:
+      out.kind = NftVerdict::Kind::kReturn;
+      break;
+    case 0:  // NF_DROP
+      out.kind = NftVerdict::Kind::kDrop;
+      break;
+    default:
+      out.kind = NftVerdict::Kind::kAccept;
+      break;
+  }
+  return out;
+}
 
 const WireField& wire_field(NftField field) {
   static constexpr std::array<WireField, 10> kFields = {{
@@ -279,26 +304,35 @@ std::vector<std::string> nft_list_sets(netlink::Socket& socket, const NftTable& 
                     {NFT_MSG_GETSET, NFTA_SET_TABLE, NFTA_SET_NAME, NFTA_SET_MAX, "sets"});
 }
 
-std::vector<NftRuleInfo> nft_list_rules(netlink::Socket& socket, const NftTable& table,
-                                        std::string_view chain) {
+void nft_visit_rules(netlink::Socket& socket, const NftTable& table, std::string_view chain,
+                     const std::function<void(const Attributes& rule)>& visit,
+                     const std::function<void()>& restart) {
   RuleQuery query(table, chain);
   dump_if_there(
-      socket, query.message, query.operation, [&](const nlmsghdr* reply) { query.take(reply); },
-      [&] { query.rules.clear(); });
-  return std::move(query.rules);
+      socket, query.message, query.operation,
+      [&](const nlmsghdr* reply) { query.visit(reply, visit); }, restart);
+}
+
+std::vector<NftRuleInfo> nft_list_rules(netlink::Socket& socket, const NftTable& table,
+                                        std::string_view chain) {
+  std::vector<NftRuleInfo> out;
+  nft_visit_rules(
+      socket, table, chain, [&](const Attributes& rule) { out.push_back(rule_in(rule, table)); },
+      [&] { out.clear(); });
+  return out;
 }
 
 NftRuleGlimpse nft_glimpse_rules(netlink::Socket& socket, const NftTable& table,
                                  std::string_view chain) {
   RuleQuery query(table, chain);
   NftRuleGlimpse out;
+  const auto take = [&](const Attributes& rule) { out.rules.push_back(rule_in(rule, table)); };
   try {
     out.complete = socket.dump_once(query.message, query.operation,
-                                    [&](const nlmsghdr* reply) { query.take(reply); });
+                                    [&](const nlmsghdr* reply) { query.visit(reply, take); });
   } catch (const Error& error) {
     if (error.sys_errno != ENOENT) throw;
   }
-  out.rules = std::move(query.rules);
   return out;
 }
 

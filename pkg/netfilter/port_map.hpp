@@ -27,13 +27,15 @@ struct PortMapping {
   std::uint16_t host_port = 0;
   std::uint16_t container_port = 0;
   Transport transport = Transport::kTcp;
-  // The only address of the host whose port is published; absent: all of them.
+  // The only address of the host whose port is published. Absent: all of them; 0.0.0.0 or ::: all
+  // of the family.
   std::optional<Ip> host_ip;
   // Who may connect; empty: everybody. For others the port is as if it were not published.
   std::vector<Prefix> sources;
 
   // "tcp 10.0.0.1:8080", as messages name it.
   std::string to_string() const;
+  bool operator==(const PortMapping& other) const = default;
 };
 
 // The published ports of one attachment. All functions below work in the calling thread's network
@@ -63,6 +65,8 @@ struct PortMapSpec {
   std::string search_path;
 };
 
+// The address that packets to the mapping have to have; absent if any address of the host will do.
+std::optional<Ip> destination_of(const PortMapping& mapping);
 // The mappings that concern a family: whose host_ip, if they have one, is of it.
 std::vector<PortMapping> mappings_of(const PortMapSpec& spec, Family family);
 // The target of the family; absent if there is none.

@@ -29,7 +29,7 @@ Message route_message(int type, int flags, const Route& route) {
   header.rtm_table = table < 256 ? static_cast<std::uint8_t>(table) : std::uint8_t{RT_TABLE_UNSPEC};
   header.rtm_protocol = static_cast<std::uint8_t>(route.protocol);
   header.rtm_scope = default_scope(route);
-  header.rtm_type = RTN_UNICAST;
+  header.rtm_type = route.is_local ? RTN_LOCAL : RTN_UNICAST;
   Message message(type, flags);
   message.header(header);
   if (destination.length != 0) message.put_ip(RTA_DST, destination.address);
@@ -134,6 +134,34 @@ std::vector<Route> list_routes(Socket& socket, const RouteFilter& filter) {
     socket.dump(message, "list routes", take, [&] { out.clear(); });
   } catch (const Error& error) {
     if (error.sys_errno != ENOENT) throw;  // no such table: no routes
+  }
+  return out;
+}
+
+std::optional<NextHop> find_next_hop(Socket& socket, const Ip& destination, LinkIndex arriving_on) {
+  rtmsg header{};
+  header.rtm_family = family_number(destination.family());
+  header.rtm_dst_len = static_cast<std::uint8_t>(destination.width());
+  Message message(RTM_GETROUTE, 0);
+  message.header(header).put_ip(RTA_DST, destination);
+  if (arriving_on != LinkIndex::kNone) {
+    message.put_u32(RTA_IIF, static_cast<std::uint32_t>(arriving_on));
+  }
+  std::optional<NextHop> out;
+  const auto take = [&](const nlmsghdr* reply) {
+    const auto& body = body_of<rtmsg>(reply);
+    // IPv6 answers with an unreachable route where IPv4 fails.
+    if (body.rtm_type != RTN_UNICAST && body.rtm_type != RTN_LOCAL) return;
+    out = NextHop{read_route(reply).link, body.rtm_type == RTN_LOCAL};
+  };
+  try {
+    socket.get(message, cat("find the route to ", destination.to_string()), take);
+  } catch (const Error& error) {
+    // No route, or one of type unreachable, prohibit or blackhole.
+    if (error.sys_errno != ENETUNREACH && error.sys_errno != EHOSTUNREACH &&
+        error.sys_errno != EACCES && error.sys_errno != EINVAL) {
+      throw;
+    }
   }
   return out;
 }

@@ -28,7 +28,8 @@ struct Route {
   std::uint32_t priority = 0;  // metric; 0: the kernel's default
   std::uint32_t mtu = 0;
   std::uint32_t advmss = 0;
-  int protocol = 3;  // RTPROT_BOOT, what `ip route` and the reference write
+  int protocol = 3;       // RTPROT_BOOT, what `ip route` and the reference write
+  bool is_local = false;  // to the host itself (RTN_LOCAL)
 
   // "10.1.0.0/16 via 10.1.0.1", as messages name it.
   std::string describe() const;
@@ -50,6 +51,15 @@ struct RouteFilter {
 // Unicast routes; the kernel filters where it can (Linux 5.0). Routes without RTA_OIF match no link
 // filter.
 std::vector<Route> list_routes(Socket& socket, const RouteFilter& filter);
+
+struct NextHop {
+  LinkIndex link = LinkIndex::kNone;
+  bool is_local = false;  // the address is one of this host's
+};
+// Where packets to the address would go, of this host or, with a link, arriving on that; absent if
+// it cannot be reached. Asks for this one decision, whatever the number of routes.
+std::optional<NextHop> find_next_hop(Socket& socket, const Ip& destination,
+                                     LinkIndex arriving_on = LinkIndex::kNone);
 
 // The link of the first default route in the main table, IPv4 first.
 std::optional<LinkIndex> find_default_route_link(Socket& socket);

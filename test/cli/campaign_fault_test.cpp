@@ -193,10 +193,19 @@ TEST_CASE("DEL brings the device of a killed host-device back", "[cli][netns]") 
   check_killed("host-device");
 }
 TEST_CASE("DEL clears what a killed tap left", "[cli][netns]") { check_killed("tap"); }
+TEST_CASE("DEL clears what a killed firewall left", "[cli][netns]") {
+  check_killed("firewall-same-bridge");
+}
 TEST_CASE("DEL clears what a killed host-local left", "[cli][netns]") {
   check_killed("host-local");
 }
 TEST_CASE("DEL clears what a killed static left", "[cli][netns]") { check_killed("static"); }
+TEST_CASE("DEL clears what a killed portmap with iptables left", "[cli][netns]") {
+  check_killed("portmap-iptables");
+}
+TEST_CASE("DEL clears what a killed portmap with nftables left", "[cli][netns]") {
+  check_killed("portmap-nftables");
+}
 
 TEST_CASE("bridge leaves nothing when a program it runs is killed", "[cli][netns]") {
   check_delegate_killed("bridge-masquerade-iptables");
@@ -212,6 +221,10 @@ TEST_CASE("host-device gives its device back when its delegate is killed", "[cli
 }
 TEST_CASE("tap leaves nothing when its delegate is killed", "[cli][netns]") {
   check_delegate_killed("tap");
+}
+
+TEST_CASE("firewall leaves nothing when a program it runs is killed", "[cli][netns]") {
+  check_delegate_killed("firewall-same-bridge");
 }
 
 TEST_CASE("loopback leaves nothing when a system call fails for want of memory", "[cli][netns]") {
@@ -270,6 +283,12 @@ TEST_CASE("tap leaves nothing when a system call fails for want of memory", "[cl
 TEST_CASE("tap leaves nothing when a system call fails on its device", "[cli][netns]") {
   check_failing("tap", EIO);
 }
+TEST_CASE("firewall leaves nothing when a system call fails for want of memory", "[cli][netns]") {
+  check_failing("firewall-iptables", ENOMEM);
+}
+TEST_CASE("firewall leaves nothing when a system call fails on its device", "[cli][netns]") {
+  check_plugin_failing("firewall-same-bridge", EIO);
+}
 TEST_CASE("host-local leaves nothing when a system call fails for want of memory", "[cli][netns]") {
   check_failing("host-local", ENOMEM);
 }
@@ -278,6 +297,12 @@ TEST_CASE("host-local leaves nothing when a system call fails on its device", "[
 }
 TEST_CASE("static leaves nothing when a system call fails for want of memory", "[cli][netns]") {
   check_failing("static", ENOMEM);
+}
+TEST_CASE("portmap with iptables leaves nothing when a system call fails", "[cli][netns]") {
+  check_failing("portmap-iptables", ENOMEM);
+}
+TEST_CASE("portmap with nftables leaves nothing when a system call fails", "[cli][netns]") {
+  check_failing("portmap-nftables", EIO);
 }
 
 }  // namespace

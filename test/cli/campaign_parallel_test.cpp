@@ -138,6 +138,28 @@ TEST_CASE("the gateway of a VLAN is there while any container of the VLAN is", "
   CHECK(addresses_on("", "cni0.100") == std::vector<std::string>{"10.88.0.1/16"});
 }
 
+void check_ports(const char* name) {
+  const Scenario& what = scenario(name);
+  require_for(what);
+  Namespaces namespaces;
+  prepare_host(what);
+  const Snapshot before = without_shared(take({}));
+  for (const char* command : {"ADD", "DEL"}) {
+    Outcome outcome;
+    run_all(what, command, outcome);
+    check_no_failures(outcome);
+  }
+  CHECK(diff(before, without_shared(take({}))) == "");
+}
+
+TEST_CASE("a thousand containers publish ports with iptables at once", "[cli][netns]") {
+  check_ports("portmap-iptables");
+}
+
+TEST_CASE("a thousand containers publish ports with nftables at once", "[cli][netns]") {
+  check_ports("portmap-nftables");
+}
+
 TEST_CASE("a thousand reservations at once", "[cli]") { check_thousand("host-local", 2); }
 
 }  // namespace

@@ -63,6 +63,8 @@ void spoil_config(Namespaces& /*unused*/, const Scenario& what, Call& call) {
   config["master"] = "no-such-master";
   config["vlanId"] = 4096;
   config["device"] = json::array();
+  config["snat"] = "maybe";
+  config["runtimeConfig"] = {{"portMappings", {{{"hostPort", "eighty"}}}}};
   call.input = config.dump();
 }
 
@@ -191,10 +193,23 @@ TEST_CASE("DEL of host-device at layer 2 tolerates what is missing", "[cli][netn
   check_matrix("host-device-layer2");
 }
 TEST_CASE("DEL of tap tolerates what is missing", "[cli][netns]") { check_matrix("tap"); }
+TEST_CASE("DEL of firewall tolerates what is missing", "[cli][netns]") {
+  check_matrix("firewall-iptables");
+}
+TEST_CASE("DEL of firewall with a policy tolerates what is missing", "[cli][netns]") {
+  check_matrix("firewall-isolated");
+}
 TEST_CASE("DEL of host-local tolerates what is missing", "[cli][netns]") {
   check_matrix("host-local");
 }
 TEST_CASE("DEL of static tolerates what is missing", "[cli][netns]") { check_matrix("static"); }
+
+TEST_CASE("DEL of portmap with iptables tolerates what is missing", "[cli][netns]") {
+  check_matrix("portmap-iptables");
+}
+TEST_CASE("DEL of portmap with nftables tolerates what is missing", "[cli][netns]") {
+  check_matrix("portmap-nftables");
+}
 
 TEST_CASE("DEL of what was never added succeeds and changes nothing", "[cli][netns]") {
   for (const std::string& plugin : plugin_executables()) {

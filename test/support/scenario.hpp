@@ -37,9 +37,9 @@ void prepare_container(const Scenario& what, const std::string& container);
 
 inline constexpr std::string_view kNetworkName = "testnet";
 
-// The configuration as the runtime sends it; with prevResult unless that is null.
+// The configuration as the runtime sends it for a container; with prevResult unless that is null.
 std::string config_text(const Scenario& what, std::string_view version = "1.1.0",
-                        const json& prev_result = nullptr);
+                        const json& prev_result = nullptr, const std::string& container = "one");
 // A whole call. The container's name is also its id.
 Call call_of(const Scenario& what, std::string command, const std::string& container,
              std::string_view version = "1.1.0", const json& prev_result = nullptr);

@@ -248,15 +248,33 @@ std::vector<std::string> bridges_in(const Snapshot& snapshot) {
   return out;
 }
 
+// Rules of iptables that lead to published ports; those of one attachment have its chain's name.
+bool is_shared_port_map(const std::string& line) {
+  return has(line, "CNI-HOSTPORT-") && !has(line, "CNI-DN-");
+}
+
+// ::1 on the interface that leads to containers with published ports.
+bool is_route_to_loopback(const std::string& line) {
+  return has(line, "\"dst\":\"::1\"") && has(line, "\"protocol\":\"boot\"");
+}
+
 bool is_shared_nft(const std::string& line) {
   if (has(line, "nft table ") || has(line, "nft chain ") || has(line, "nft set ") ||
       has(line, "nft map ")) {
     return !has(line, "CNI-") || has(line, "CNI-HOSTPORT") || has(line, "CNI-FORWARD") ||
            has(line, "CNI-ADMIN");
   }
+  // The firewall's jump to its chain, and from there to the operator's, are like the chains.
+  for (const char* chain : {"CNI-FORWARD", "CNI-ADMIN"}) {
+    if (has(line, "nft rule ") && has(line, cat("\"target\":\"", chain, "\""))) return true;
+    if (has(line, "tables-legacy-save ") && has(line, cat("-j ", chain))) return true;
+  }
+  if (!has(line, "nft rule ")) return false;
+  if (is_shared_port_map(line)) return true;
   // A rule that names an attachment says so in its comment; the fixed rules carry none.
-  const bool ours = has(line, "cni_plugins_masquerade") || has(line, "cni-macspoofchk");
-  return has(line, "nft rule ") && ours && !has(line, "\"comment\"");
+  const bool ours = has(line, "cni_plugins_masquerade") || has(line, "cni-macspoofchk") ||
+                    has(line, "cni_hostport");
+  return ours && !has(line, "\"comment\"");
 }
 
 bool is_shared_file(const std::string& line) {
@@ -265,7 +283,8 @@ bool is_shared_file(const std::string& line) {
 }
 
 bool is_shared_sysctl(const std::string& line) {
-  return has(line, "sysctl ") && (has(line, "/forwarding = ") || has(line, "/ip_forward = "));
+  return has(line, "sysctl ") && (has(line, "/forwarding = ") || has(line, "/ip_forward = ") ||
+                                  has(line, "/route_localnet = "));
 }
 
 bool belongs_to(const std::string& line, const std::string& link) {
@@ -301,8 +320,9 @@ Snapshot without_shared(const Snapshot& snapshot) {
     const bool of_bridge =
         std::any_of(bridges.begin(), bridges.end(),
                     [&](const std::string& name) { return belongs_to(line, name); });
-    const bool shared =
-        of_bridge || is_shared_nft(line) || is_shared_file(line) || is_shared_sysctl(line);
+    const bool shared = of_bridge || is_shared_nft(line) || is_shared_file(line) ||
+                        is_shared_sysctl(line) || is_route_to_loopback(line) ||
+                        (has(line, "-legacy-save ") && is_shared_port_map(line));
     if (!shared) out.lines.insert(line);
   }
   return out;

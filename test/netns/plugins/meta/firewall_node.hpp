@@ -115,6 +115,7 @@ class FirewallNode {
            run_ok({cat(program, "-", implementation_, "-save"), "-t", "filter"})) {
         line += letter;
         if (letter != '\n') continue;
+        if (line[0] == ':') line = line.substr(0, line.find('[')) + '\n';
         if (line[0] != '#') out += line;
         line.clear();
       }

@@ -46,7 +46,7 @@ attachments() {
   find /var/lib/cni/networks -name '[0-9]*' -printf '%f\n' 2>/dev/null | sort
   find /var/lib/cni/results -type f 2>/dev/null
   iptables -t nat -S 2>/dev/null | grep -e '"name: ' -e 'id: ' || true
-  nft list ruleset 2>/dev/null | grep -E 'saddr (10|fd)' || true
+  nft list ruleset 2>/dev/null | grep -E 'id: ' || true
 }
 
 runs_containers() {

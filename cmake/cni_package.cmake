@@ -10,7 +10,7 @@ add_library(cni_plugin INTERFACE)
 add_library(cni::plugin ALIAS cni_plugin)
 set_target_properties(cni_plugin PROPERTIES EXPORT_NAME plugin)
 target_link_libraries(cni_plugin INTERFACE
-  cni_attachment cni_delegate cni_skel cni_netfilter cni_netlink cni_ns cni_os cni_types)
+  cni_attachment cni_delegate cni_skel cni_netfilter cni_netlink cni_ns cni_dbus cni_os cni_types)
 
 install(TARGETS ${libraries} cni_plugin EXPORT cniTargets
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} COMPONENT development)

@@ -114,7 +114,8 @@ void check_arguments(const CommandLine& line) {
     throw UsageError(line.command, cat("requires at least ", required, " arg(s), only received ",
                                        line.arguments.size(), ":", names));
   }
-  if (line.arguments.size() > wanted.size()) {
+  const bool any_number = !wanted.empty() && wanted.back().repeated;
+  if (line.arguments.size() > wanted.size() && !any_number) {
     throw UsageError(line.command,
                      cat("unexpected argument ", quote(line.arguments[wanted.size()])));
   }

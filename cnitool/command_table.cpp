@@ -56,6 +56,7 @@ constexpr Argument kNetwork{"NETWORK", true, Complete::kNetwork};
 constexpr Argument kAttachment[] = {kNetwork, {"NETNS", true, Complete::kNetns}};
 constexpr Argument kNetworkOnly[] = {kNetwork};
 constexpr Argument kMaybeNetwork[] = {{"NETWORK", false, Complete::kNetwork}};
+constexpr Argument kNetworks[] = {{"NETWORK", false, Complete::kNetwork, true}};
 constexpr Argument kNetworkAndMore[] = {kNetwork, {"NETNS", false, Complete::kNetns}};
 constexpr Argument kCached[] = {kNetwork, {"CONTAINER"}, {"IFNAME", false}};
 constexpr Argument kShell[] = {{"SHELL", true, Complete::kShell}};
@@ -69,6 +70,8 @@ constexpr Names kDelOptions[] = {"ifname",   "container-id", "args",    "capabil
                                  "cni-path", "cache-dir",    "timeout", "timing",     "keep-going"};
 constexpr Names kGcOptions[] = {"valid",     "valid-from", "all",        "conf-dir", "cni-path",
                                 "cache-dir", "timeout",    "keep-going", "timing"};
+constexpr Names kReconcileOptions[] = {"conf-dir", "cni-path", "cache-dir",
+                                       "timeout",  "timing",   "dry-run"};
 constexpr Names kCallOptions[] = {"conf-dir", "cni-path", "timeout", "timing"};
 constexpr Names kFolders[] = {"conf-dir", "cni-path"};
 constexpr Names kVersionOptions[] = {"conf-dir", "cni-path", "timeout"};
@@ -86,6 +89,8 @@ constexpr Names kDelExamples[] = {"cnitool del mynet /run/netns/x",
 constexpr Names kGcExamples[] = {"cnitool gc mynet --valid c1/eth0 --valid c2/eth0",
                                  "list-my-containers | cnitool gc mynet --valid-from -",
                                  "cnitool gc mynet --all"};
+constexpr Names kReconcileExamples[] = {"firewall-cmd --reload && cnitool reconcile",
+                                        "cnitool reconcile mynet --json"};
 constexpr Names kStatusExamples[] = {"cnitool status mynet && echo ready"};
 constexpr Names kVersionExamples[] = {"cnitool version mynet"};
 constexpr Names kListExamples[] = {"cnitool list", "cnitool list --conf-dir ./net.d --json"};
@@ -141,6 +146,21 @@ constexpr Command kCommands[] = {
          "what it would delete, and asks; where nobody can be asked, it refuses.",
      .examples = kGcExamples,
      .run = gc},
+    {.name = "reconcile",
+     .about = "Put back packet filter rules that others removed.",
+     .arguments = kNetworks,
+     .options = kReconcileOptions,
+     .description =
+         "For all remembered attachments, or those of the named networks: looks whether their "
+         "masquerade, published ports and firewall rules are in place, and adds what is missing; "
+         "after a reload of firewalld or a flushed ruleset, for example. What is right is not "
+         "touched, and neither are interfaces and addresses.\n\nPlugins that do not know how are "
+         "asked for CHECK (\"checked\"), and nothing of theirs is changed. Attachments without a "
+         "namespace are left out. Goes on after a failure; fails if something could not be "
+         "restored or is not "
+         "in order.",
+     .examples = kReconcileExamples,
+     .run = reconcile},
     {.name = "status",
      .about = "Ask whether add could work.",
      .arguments = kNetworkAndMore,

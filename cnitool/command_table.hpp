@@ -25,6 +25,7 @@ struct Argument {
   std::string_view name;
   bool required = true;
   Complete complete = Complete::kNothing;
+  bool repeated = false;  // any number of them; only the last
 };
 
 struct Command {

@@ -15,6 +15,9 @@ Report status(Session& session);
 // gc.cpp
 Report gc(Session& session);
 
+// reconcile.cpp
+Report reconcile(Session& session);
+
 // networks.cpp
 Report list(Session& session);
 // The names of the networks, for completion.

@@ -105,7 +105,10 @@ std::string bash_command(const Command& command) {
       cat("    ", quoted(command.name), ")\n      options=", quoted(option_words(command)),
           "\n      case $count in\n");
   for (std::size_t i = 0; i < command.arguments.size(); ++i) {
-    out += cat("        ", i, ") ", bash_reply(command.arguments[i].complete), " ;;\n");
+    const Argument& argument = command.arguments[i];
+    out += cat("        ", argument.repeated ? "*" : cat(i), ") ", bash_reply(argument.complete),
+               " ;;\n");
+    if (argument.repeated) return out + "      esac\n      ;;\n";
   }
   return out + "        *) ;;\n      esac\n      ;;\n";
 }
@@ -217,8 +220,9 @@ std::string zsh_command(const Command& command) {
     }
   }
   for (const Argument& argument : command.arguments) {
-    out += cat(" \\\n        ", quoted(cat(argument.required ? ":" : "::", argument.name, ':',
-                                           zsh_action(argument.complete))));
+    const std::string_view start = argument.repeated ? "*:" : argument.required ? ":" : "::";
+    out +=
+        cat(" \\\n        ", quoted(cat(start, argument.name, ':', zsh_action(argument.complete))));
   }
   return out + "\n      ;;\n";
 }

@@ -46,7 +46,8 @@ std::string overview() {
 std::string usage_of(const Command& command) {
   std::string out = cat("cnitool ", command.name);
   for (const Argument& argument : command.arguments) {
-    out += argument.required ? cat(' ', argument.name) : cat(" [", argument.name, ']');
+    const std::string name = cat(argument.name, argument.repeated ? "..." : "");
+    out += argument.required ? cat(' ', name) : cat(" [", name, ']');
   }
   return out + " [options]";
 }

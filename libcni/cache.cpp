@@ -93,6 +93,11 @@ std::optional<CachedAttachment> Cache::load(std::string_view network, std::strin
   return read_attachment(path_of(network, container_id, ifname));
 }
 
+std::optional<os::FileLock> Cache::lock(std::string_view network, std::string_view container_id,
+                                        std::string_view ifname) const {
+  return os::FileLock::find(path_of(network, container_id, ifname));
+}
+
 bool Cache::remove(std::string_view network, std::string_view container_id,
                    std::string_view ifname) const {
   return os::remove_file(path_of(network, container_id, ifname));

@@ -8,6 +8,8 @@
 #include <utility>
 #include <vector>
 
+#include "pkg/os/lock.hpp"
+
 namespace cni::libcni {
 
 // Arguments in the form of CNI_ARGS, in their order.
@@ -48,6 +50,11 @@ class Cache {
   // False if there is nothing to remove.
   bool remove(std::string_view network, std::string_view container_id,
               std::string_view ifname) const;
+
+  // Keeps the attachment from being deleted and reconciled at once, until it is destroyed. Absent
+  // if there is no file. Throws Code::kIoFailure.
+  std::optional<os::FileLock> lock(std::string_view network, std::string_view container_id,
+                                   std::string_view ifname) const;
 
   // All attachments that can be read, sorted by file name. `unreadable`, if given, receives the
   // paths of files that are none.

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "libcni/call.hpp"
+#include "libcni/chain.hpp"
 #include "pkg/delegate/delegate.hpp"
 #include "pkg/types/json.hpp"
 #include "pkg/types/version.hpp"
@@ -17,53 +18,6 @@ namespace {
 
 using nlohmann::json;
 using skel::Command;
-
-Version version_of(const Network& network) {
-  const auto version = Version::parse(network.cni_version);
-  if (version) return *version;
-  throw Error(Code::kDecodingFailure,
-              cat("cniVersion: ", quote(network.cni_version), " is not a version"),
-              cat("network ", quote(network.name)));
-}
-
-void check_names(const Network& network, const ContainerInterface& where) {
-  if (where.container_id.empty()) {
-    throw Error(Code::kUnknownContainer, "missing containerID");
-  }
-  skel::check_container_id(where.container_id);
-  skel::check_network_name(network.name);
-  skel::check_ifname(where.ifname);
-}
-
-std::string describe(const Network& network, const ContainerInterface* where) {
-  std::string out = cat("network ", quote(network.name));
-  if (where == nullptr) return out;
-  return out +
-         cat(", container ", quote(where->container_id), ", interface ", quote(where->ifname));
-}
-
-std::string plugin_failed(const PluginConfig& plugin, std::string_view verb) {
-  return cat("plugin type=", quote(plugin.type),
-             plugin.name.empty() ? "" : cat(" name=", quote(plugin.name)), " failed (", verb, ")");
-}
-
-json capability_args_of(const ContainerInterface& where) {
-  if (where.capability_args.empty()) return json::object();
-  const auto out = parse_json(where.capability_args, "capability arguments");
-  if (out->is_object()) return *out;
-  throw Reader::wrong_type(Reader(*out, "capability arguments"), "an object");
-}
-
-// The result as the network's version has it: as it is if it has that version, so that nothing of
-// it is lost, and otherwise converted.
-json in_version(const json& result, std::string_view version) {
-  if (!result.is_object()) throw Reader::wrong_type(Reader(result, "result"), "an object");
-  const Reader in(result);
-  std::string own;
-  in.optional("cniVersion", own);
-  if (version_or_default(own) == version_or_default(version)) return result;
-  return json::parse(result_to_json(read_result(in, version), version));
-}
 
 // What an ADD printed; one without version has the network's.
 json added_result(std::string_view out, std::string_view version) {
@@ -87,98 +41,46 @@ std::vector<std::string> own_environment() {
   return out;
 }
 
-const json* pointer_to(const std::optional<json>& value) { return value ? &*value : nullptr; }
-
 // How far an ADD has come.
 struct Added {
   std::optional<json> result;  // of the last plugin that succeeded
   std::size_t plugins = 0;     // that were run, the failed one included
 };
 
-// The plugins of one network, called for one attachment or for none.
-class Chain {
- public:
-  Chain(const RuntimeSettings& settings, const CallOptions& options, const Network& network,
-        const ContainerInterface* where = nullptr)
-      : settings_(settings), options_(options), network_(network), where_(where) {
-    if (where != nullptr) capability_args_ = capability_args_of(*where);
-  }
-
-  std::string call(const PluginConfig& plugin, Command command, const json* prev_result,
-                   const std::vector<Attachment>* valid = nullptr) const {
-    return call_plugin(
-        settings_, options_,
-        {.type = plugin.type,
-         .command = command,
-         .input = plugin_input(network_, plugin, prev_result, capability_args_, valid),
-         .where = where_});
-  }
-
-  // Runs fn for a plugin; an error gets told which plugin and attachment it is about.
-  template <class Fn>
-  decltype(auto) located(const PluginConfig& plugin, Fn&& fn) const {
-    try {
-      return fn();
-    } catch (Error& error) {
-      error.add_detail(cat("plugin ", quote(plugin.type), ", ", describe(network_, where_)));
-      throw;
-    }
-  }
-
-  // ADD of all plugins. What has been done so far stands in `added`, also after an error.
-  void add(Added& added) const {
-    for (const PluginConfig& plugin : network_.plugins) {
-      located(plugin, [&] {
-        context(plugin_failed(plugin, "add"), [&] {
-          const json prev = added.result ? in_version(*added.result, network_.cni_version) : json();
-          // One that is not there needs no DEL.
-          (void)delegate::find_in_folders(plugin.type, settings_.plugin_folders);
-          ++added.plugins;
-          added.result = added_result(call(plugin, Command::kAdd, added.result ? &prev : nullptr),
-                                      network_.cni_version);
-        });
+// ADD of all plugins. What has been done so far stands in `added`, also after an error.
+void add_all(const Chain& chain, const Runtime& runtime, const Network& network, Added& added) {
+  for (const PluginConfig& plugin : network.plugins) {
+    chain.located(plugin, [&] {
+      context(plugin_failed(plugin, "add"), [&] {
+        const json prev = added.result ? in_version(*added.result, network.cni_version) : json();
+        // One that is not there needs no DEL.
+        (void)runtime.find_plugin(plugin.type);
+        ++added.plugins;
+        added.result = added_result(
+            chain.call(plugin, Command::kAdd, added.result ? &prev : nullptr), network.cni_version);
       });
-    }
-    if (added.result) return;
-    throw Error(Code::kInvalidNetworkConfig,
-                cat("network ", quote(network_.name), " has no plugins"),
-                "its plugins list needs at least one");
+    });
   }
+  if (added.result) return;
+  throw Error(Code::kInvalidNetworkConfig, cat("network ", quote(network.name), " has no plugins"),
+              "its plugins list needs at least one");
+}
 
-  // DEL of the first `count` plugins, the last of them first.
-  void del(std::size_t count, const json* prev_result, bool keep_going) const {
-    ErrorList errors;
-    while (count-- > 0) {
-      const PluginConfig& plugin = network_.plugins[count];
-      errors.run([&] {
-        located(plugin, [&] {
-          return context(plugin_failed(plugin, "delete"),
-                         [&] { return call(plugin, Command::kDel, prev_result); });
-        });
+// DEL of the first `count` plugins, the last of them first.
+void del_first(const Chain& chain, const Network& network, std::size_t count,
+               const json* prev_result, bool keep_going) {
+  ErrorList errors;
+  while (count-- > 0) {
+    const PluginConfig& plugin = network.plugins[count];
+    errors.run([&] {
+      chain.located(plugin, [&] {
+        return context(plugin_failed(plugin, "delete"),
+                       [&] { return chain.call(plugin, Command::kDel, prev_result); });
       });
-      if (!errors.empty() && !keep_going) break;
-    }
-    errors.throw_if_any();
+    });
+    if (!errors.empty() && !keep_going) break;
   }
-
- private:
-  const RuntimeSettings& settings_;
-  const CallOptions& options_;
-  const Network& network_;
-  const ContainerInterface* where_;
-  json capability_args_ = json::object();
-};
-
-// The cached result for CHECK and DEL, in the network's version; absent without one.
-std::optional<json> cached_result(const Cache& cache, const Network& network,
-                                  const ContainerInterface& where) {
-  const auto cached = cache.load(network.name, where.container_id, where.ifname);
-  if (!cached || cached->result.empty()) return std::nullopt;
-  return context(
-      cat("failed to convert cached result to config version ", quote(network.cni_version)), [&] {
-        const auto result = parse_json(cached->result, "cached result");
-        return in_version(*result, network.cni_version);
-      });
+  errors.throw_if_any();
 }
 
 // For DEL: one that cannot be used is thrown away.
@@ -189,6 +91,16 @@ std::optional<json> cached_result_if_usable(const Cache& cache, const Network& n
     return cached_result(cache, network, where);
   } catch (const Error&) {
     (void)cache.remove(network.name, where.container_id, where.ifname);
+    return std::nullopt;
+  }
+}
+
+// Keeps a reconcile out meanwhile. One that cannot be locked is deleted all the same.
+std::optional<os::FileLock> lock_attachment(const Cache& cache, const Network& network,
+                                            const ContainerInterface& where) {
+  try {
+    return cache.lock(network.name, where.container_id, where.ifname);
+  } catch (const Error&) {
     return std::nullopt;
   }
 }
@@ -221,7 +133,8 @@ void store(const Cache& cache, const Network& network, const ContainerInterface&
 void take_back(const Chain& chain, const Network& network, const Added& added, Error& error) {
   const bool passes_result = version_of(network) >= kFirstWithCheck;
   try {
-    chain.del(added.plugins, passes_result ? pointer_to(added.result) : nullptr, true);
+    del_first(chain, network, added.plugins, passes_result ? pointer_to(added.result) : nullptr,
+              true);
   } catch (const Error& failure) {
     error.add_detail(cat("undo failed: ", failure.what()));
   }
@@ -250,7 +163,7 @@ Attached Runtime::add(const Network& network, const ContainerInterface& where,
   const bool is_attached = is_cached(cache_, network, where);
   Added added;
   try {
-    chain.add(added);
+    add_all(chain, *this, network, added);
     Attached out{.result = read_result(Reader(*added.result), network.cni_version),
                  .json = added.result->dump(4)};
     store(cache_, network, where, *added.result);
@@ -289,9 +202,10 @@ void Runtime::check(const Network& network, const ContainerInterface& where,
 void Runtime::del(const Network& network, const ContainerInterface& where,
                   const CallOptions& options) const {
   check_names(network, where);
+  const auto lock = lock_attachment(cache_, network, where);
   const auto result = cached_result_if_usable(cache_, network, where);
-  Chain(settings_, options, network, &where)
-      .del(network.plugins.size(), pointer_to(result), options.keep_going);
+  del_first(Chain(settings_, options, network, &where), network, network.plugins.size(),
+            pointer_to(result), options.keep_going);
   (void)cache_.remove(network.name, where.container_id, where.ifname);
 }
 

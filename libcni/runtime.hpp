@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "libcni/cancellation.hpp"
 #include "libcni/network.hpp"
 #include "pkg/skel/request.hpp"
+#include "pkg/skel/restoration.hpp"
 #include "pkg/types/config.hpp"
 #include "pkg/types/error.hpp"
 #include "pkg/types/result.hpp"
@@ -69,6 +71,25 @@ struct PluginVersions {
   std::vector<std::string> supported;  // as the plugin lists them
 };
 
+// What reconcile made of one plugin of an attachment.
+struct Reconciled {
+  enum class State {
+    kUnchanged,  // nothing was missing, or the plugin has nothing that it could restore
+    kRestored,
+    kFailed,
+    kChecked,    // it does not know how, but its CHECK is content
+    kUnchecked,  // it does not know how, and the network disables CHECK
+  };
+  std::string type;
+  State state = State::kUnchanged;
+  // False: a plugin of somebody else, which was asked for CHECK instead.
+  bool knows_verb = false;
+  std::vector<skel::Restored> restored;
+  std::optional<Error> error;  // if it failed
+};
+// "unchanged", "restored", "failed", "checked", "unchecked".
+std::string_view to_string(Reconciled::State state);
+
 struct RuntimeSettings {
   std::vector<std::string> plugin_folders;  // searched in this order
   std::string cache_folder = std::string(Cache::kDefaultFolder);
@@ -100,6 +121,13 @@ class Runtime {
   // CHECK command` before version 0.4.0.
   void check(const Network& network, const ContainerInterface& where,
              const CallOptions& options = {}) const;
+
+  // Restores the packet filter rules that others removed: runs RECONCILE, a verb of ours, of all
+  // plugins in order, with the cached result. A plugin that does not know it gets a CHECK instead,
+  // and nothing of it is changed. Goes on after a failure. Empty if the attachment is not in the
+  // cache (any more). Throws before version 0.4.0, and if the cached result cannot be used.
+  std::vector<Reconciled> reconcile(const Network& network, const ContainerInterface& where,
+                                    const CallOptions& options = {}) const;
 
   // Runs DEL of all plugins in reverse order, with the cached result, and forgets the attachment. A
   // cache that cannot be read is no obstacle. Stops at the first failure (`plugin type="T" failed

@@ -30,9 +30,9 @@ find "${folders[@]}" \( -name '*.hpp' -o -name '*.cpp' \) -print0 | sort -z | xa
     # What each folder of pkg/ may include besides itself.
     below["types"] = " "
     below["os"] = below["types"] "types "
-    below["ns"] = below["os"] "os "
+    below["ns"] = below["dbus"] = below["os"] "os "
     below["netlink"] = below["ns"] "ns "
-    below["netfilter"] = below["netlink"] "netlink "
+    below["netfilter"] = below["netlink"] "netlink dbus "
     below["skel"] = below["netlink"] "netlink "
     below["delegate"] = below["skel"] "skel "
     below["attachment"] = below["delegate"] "delegate netfilter "

@@ -52,6 +52,14 @@ netfilter::MasqueradeSpec masquerade_spec(const skel::Request& request, std::str
   return spec;
 }
 
+void restore_masquerade(const skel::Request& request, std::string backend,
+                        skel::Restoration& restoration) {
+  const auto spec = masquerade_spec(request, std::move(backend), request.config.prev_result());
+  restoration.ensure(
+      "masquerade", [&] { netfilter::check_masquerade(spec); },
+      [&](os::Undo& undo) { netfilter::add_masquerade(spec, undo); });
+}
+
 void remove_masquerade(const skel::Request& request, netfilter::Connection& connection) {
   netfilter::remove_masquerade(masquerade_spec(request, {}, request.config.prev_result()),
                                connection);

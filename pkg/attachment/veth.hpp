@@ -10,6 +10,7 @@
 #include "pkg/netlink/socket.hpp"
 #include "pkg/os/undo.hpp"
 #include "pkg/skel/request.hpp"
+#include "pkg/skel/restoration.hpp"
 #include "pkg/types/address.hpp"
 
 namespace cni::attachment {
@@ -30,6 +31,10 @@ void gc_veths(const skel::Request& request);
 // The masquerade of the attachment. Addresses are those of `result`; unknown if it is null.
 netfilter::MasqueradeSpec masquerade_spec(const skel::Request& request, std::string backend,
                                           const Result* result);
+
+// RECONCILE: puts back what is missing of it.
+void restore_masquerade(const skel::Request& request, std::string backend,
+                        skel::Restoration& restoration);
 
 // DEL: removes the masquerade of the attachment in both backends, by the addresses of prevResult if
 // there is one.

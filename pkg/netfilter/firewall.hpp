@@ -4,6 +4,7 @@
 // (docs/netfilter.md).
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -47,6 +48,8 @@ struct FirewallSpec {
   // The bridge whose containers the policy protects; needed unless the policy is kOpen.
   std::string bridge;
   IngressPolicy ingress_policy = IngressPolicy::kOpen;
+  // The host's ends of the attachment's links, as far as they are known.
+  std::vector<std::string> host_links;
   // iptables: the chain for the operator's own rules.
   std::string admin_chain = "CNI-ADMIN";
   // firewalld: the zone to which the addresses belong.
@@ -61,7 +64,12 @@ struct FirewallSpec {
   std::string bus_address;
 };
 
-// Lets the attachment's traffic pass; may be repeated. Pushes its own undo steps.
+inline constexpr std::array<std::string_view, 3> kFirewallBackends = {"iptables", "nftables",
+                                                                      "firewalld"};
+
+// Lets the attachment's traffic pass; may be repeated. Only families that have an address are
+// touched. Pushes its own undo steps. Throws Code::kInvalidNetworkConfig for a backend that is not
+// known, egress rules with another backend than nftables, and a policy without a bridge.
 void add_firewall(const FirewallSpec& spec, os::Undo& undo);
 
 // Removes everything that add_firewall made for the attachment, in all backends, and what the

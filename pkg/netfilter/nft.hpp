@@ -117,9 +117,10 @@ struct NftLoad {
   NftField field = NftField::kNfproto;
   std::uint32_t reg = 1;
 };
-// What connection tracking knows of the packet, into register 1; 32 bits in host order.
+// What connection tracking knows of the packet, into register 1; 32 bits in host order, but for the
+// direction, which is one octet: 0 from who opened the connection, 1 to him.
 struct NftConnection {
-  enum class Key { kState, kStatus };
+  enum class Key { kState, kStatus, kDirection };
   Key key = Key::kState;
 };
 // Whether the packet's destination is an address of the host (RTN_LOCAL), one of the network
@@ -140,13 +141,15 @@ struct NftLookup {
   Result result = Result::kNone;
 };
 struct NftMasquerade {};
+// Drops the packet and tells the sender: ICMP, or ICMPv6, "administratively prohibited".
+struct NftReject {};
 // Goes on with the packet to the address in register 1 and the port behind it, as NftLookup has put
 // them there.
 struct NftDestinationNat {
   Family family = Family::kIpv4;
 };
 using NftExpression = std::variant<NftLoad, NftConnection, NftDestinationType, NftCompare, NftMask,
-                                   NftLookup, NftVerdict, NftMasquerade, NftDestinationNat>;
+                                   NftLookup, NftVerdict, NftMasquerade, NftReject, NftDestinationNat>;
 
 struct NftRule {
   std::vector<NftExpression> expressions;

@@ -47,9 +47,9 @@ struct Encoder {
   }
 
   void operator()(const NftConnection& connection) const {
-    const bool is_state = connection.key == NftConnection::Key::kState;
+    constexpr std::array<std::uint32_t, 3> kKeys = {NFT_CT_STATE, NFT_CT_STATUS, NFT_CT_DIRECTION};
     put("ct", [&](Message& data) {
-      data.put_be32(NFTA_CT_KEY, is_state ? NFT_CT_STATE : NFT_CT_STATUS);
+      data.put_be32(NFTA_CT_KEY, kKeys[static_cast<std::size_t>(connection.key)]);
       data.put_be32(NFTA_CT_DREG, NFT_REG_1);
     });
   }
@@ -100,6 +100,13 @@ struct Encoder {
 
   void operator()(const NftMasquerade&) const {
     put("masq", [](Message&) {});
+  }
+
+  void operator()(const NftReject&) const {
+    put("reject", [](Message& data) {
+      data.put_be32(NFTA_REJECT_TYPE, NFT_REJECT_ICMPX_UNREACH);
+      data.put_u8(NFTA_REJECT_ICMP_CODE, NFT_REJECT_ICMPX_ADMIN_PROHIBITED);
+    });
   }
 
   void operator()(const NftDestinationNat& nat) const {

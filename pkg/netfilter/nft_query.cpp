@@ -39,31 +39,6 @@ std::string comment_in(std::string_view userdata) {
   return {};
 }
 
-std::optional<NftVerdict> verdict_in(const Attributes& data) {
-  if (!data.has(NFTA_DATA_VERDICT)) return std::nullopt;
-  const Attributes verdict = data.nested(NFTA_DATA_VERDICT, NFTA_VERDICT_MAX);
-  NftVerdict out;
-  out.chain = verdict.text(NFTA_VERDICT_CHAIN);
-  switch (static_cast<std::int32_t>(verdict.be32(NFTA_VERDICT_CODE))) {
-    case NFT_JUMP:
-      out.kind = NftVerdict::Kind::kJump;
-      break;
-    case NFT_GOTO:
-      out.kind = NftVerdict::Kind::kGoto;
-      break;
-    case NFT_RETURN:
-      out.kind = NftVerdict::Kind::kReturn;
-      break;
-    case 0:  // NF_DROP
-      out.kind = NftVerdict::Kind::kDrop;
-      break;
-    default:
-      out.kind = NftVerdict::Kind::kAccept;
-      break;
-  }
-  return out;
-}
-
 bool is_field(const Attributes& payload, NftField field) {
   const WireField& wire = wire_field(field);
   return payload.be32(NFTA_PAYLOAD_BASE, 99) == wire.key_or_base &&
@@ -90,7 +65,7 @@ class RuleReader {
       out_.sets.push_back(Attributes(data, NFTA_LOOKUP_MAX).text(NFTA_LOOKUP_SET));
     } else if (name == "immediate") {
       const Attributes immediate(data, NFTA_IMMEDIATE_MAX);
-      const auto verdict = verdict_in(immediate.nested(NFTA_IMMEDIATE_DATA, NFTA_DATA_MAX));
+      const auto verdict = nft_verdict_in(immediate.nested(NFTA_IMMEDIATE_DATA, NFTA_DATA_MAX));
       if (verdict) out_.target = verdict->chain;
     } else if (name == "match") {
       read_iptables_match(Attributes(data, NFTA_MATCH_MAX), out_);
@@ -147,7 +122,8 @@ class RuleReader {
 };
 
 // Addresses within iptables' extensions are of the family.
-NftRuleInfo rule_in(const Attributes& rule, Family family) {
+NftRuleInfo rule_in(const Attributes& rule, const NftTable& table) {
+  const Family family = table.family == NftFamily::kIpv6 ? Family::kIpv6 : Family::kIpv4;
   NftRuleInfo out;
   out.handle = rule.be64(NFTA_RULE_HANDLE);
   out.comment = comment_in(rule.bytes(NFTA_RULE_USERDATA));
@@ -166,7 +142,7 @@ void read_elements(const nlmsghdr* reply, std::vector<NftElement>& out) {
     found.key_end = element.nested(NFTA_SET_ELEM_KEY_END, NFTA_DATA_MAX).bytes(NFTA_DATA_VALUE);
     found.key = element.nested(NFTA_SET_ELEM_KEY, NFTA_DATA_MAX).bytes(NFTA_DATA_VALUE);
     found.data = data.bytes(NFTA_DATA_VALUE);
-    found.verdict = verdict_in(data);
+    found.verdict = nft_verdict_in(data);
     found.comment = comment_in(element.bytes(NFTA_SET_ELEM_USERDATA));
     out.push_back(std::move(found));
   });
@@ -234,28 +210,51 @@ struct RuleQuery {
       : message(nft_message(asked_table.family, NFT_MSG_GETRULE, NLM_F_DUMP)),
         operation(cat("list nftables chain ", asked_table.to_string(), ' ', asked_chain)),
         table(asked_table.name),
-        family(asked_table.family == NftFamily::kIpv6 ? Family::kIpv6 : Family::kIpv4),
         chain(asked_chain) {
     message.put_string(NFTA_RULE_TABLE, table).put_string(NFTA_RULE_CHAIN, chain);
   }
 
-  void take(const nlmsghdr* reply) {
+  template <class Fn>
+  void visit(const nlmsghdr* reply, Fn&& fn) const {
     const Attributes rule(reply, sizeof(nfgenmsg), NFTA_RULE_MAX);
     // Kernels that do not filter send the rules of all chains.
     const bool is_asked =
         rule.text(NFTA_RULE_CHAIN) == chain && rule.text(NFTA_RULE_TABLE) == table;
-    if (is_asked) rules.push_back(rule_in(rule, family));
+    if (is_asked) fn(rule);
   }
 
   Message message;
   std::string operation;
   std::string table;
-  Family family;
   std::string chain;
-  std::vector<NftRuleInfo> rules;
 };
 
 }  // namespace
+
+std::optional<NftVerdict> nft_verdict_in(const Attributes& data) {
+  if (!data.has(NFTA_DATA_VERDICT)) return std::nullopt;
+  const Attributes verdict = data.nested(NFTA_DATA_VERDICT, NFTA_VERDICT_MAX);
+  NftVerdict out;
+  out.chain = verdict.text(NFTA_VERDICT_CHAIN);
+  switch (static_cast<std::int32_t>(verdict.be32(NFTA_VERDICT_CODE))) {
+    case NFT_JUMP:
+      out.kind = NftVerdict::Kind::kJump;
+      break;
+    case NFT_GOTO:
+      out.kind = NftVerdict::Kind::kGoto;
+      break;
+    case NFT_RETURN:
+      out.kind = NftVerdict::Kind::kReturn;
+      break;
+    case 0:  // NF_DROP
+      out.kind = NftVerdict::Kind::kDrop;
+      break;
+    default:
+      out.kind = NftVerdict::Kind::kAccept;
+      break;
+  }
+  return out;
+}
 
 const WireField& wire_field(NftField field) {
   static constexpr std::array<WireField, 10> kFields = {{
@@ -305,26 +304,35 @@ std::vector<std::string> nft_list_sets(netlink::Socket& socket, const NftTable& 
                     {NFT_MSG_GETSET, NFTA_SET_TABLE, NFTA_SET_NAME, NFTA_SET_MAX, "sets"});
 }
 
-std::vector<NftRuleInfo> nft_list_rules(netlink::Socket& socket, const NftTable& table,
-                                        std::string_view chain) {
+void nft_visit_rules(netlink::Socket& socket, const NftTable& table, std::string_view chain,
+                     const std::function<void(const Attributes& rule)>& visit,
+                     const std::function<void()>& restart) {
   RuleQuery query(table, chain);
   dump_if_there(
-      socket, query.message, query.operation, [&](const nlmsghdr* reply) { query.take(reply); },
-      [&] { query.rules.clear(); });
-  return std::move(query.rules);
+      socket, query.message, query.operation,
+      [&](const nlmsghdr* reply) { query.visit(reply, visit); }, restart);
+}
+
+std::vector<NftRuleInfo> nft_list_rules(netlink::Socket& socket, const NftTable& table,
+                                        std::string_view chain) {
+  std::vector<NftRuleInfo> out;
+  nft_visit_rules(
+      socket, table, chain, [&](const Attributes& rule) { out.push_back(rule_in(rule, table)); },
+      [&] { out.clear(); });
+  return out;
 }
 
 NftRuleGlimpse nft_glimpse_rules(netlink::Socket& socket, const NftTable& table,
                                  std::string_view chain) {
   RuleQuery query(table, chain);
   NftRuleGlimpse out;
+  const auto take = [&](const Attributes& rule) { out.rules.push_back(rule_in(rule, table)); };
   try {
     out.complete = socket.dump_once(query.message, query.operation,
-                                    [&](const nlmsghdr* reply) { query.take(reply); });
+                                    [&](const nlmsghdr* reply) { query.visit(reply, take); });
   } catch (const Error& error) {
     if (error.sys_errno != ENOENT) throw;
   }
-  out.rules = std::move(query.rules);
   return out;
 }
 

@@ -5,6 +5,8 @@
 #include <linux/netfilter/nfnetlink.h>
 
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -49,5 +51,13 @@ void put_nft_value(netlink::Message& message, int type, std::string_view value);
 // NEWRULE; position_flag is NLM_F_APPEND, or 0 to put the rule first.
 netlink::Message nft_rule_message(const NftTable& table, std::string_view chain,
                                   const NftRule& rule, int position_flag);
+
+// The verdict in NFTA_..._DATA; absent if it is none.
+std::optional<NftVerdict> nft_verdict_in(const netlink::Attributes& data);
+// Calls visit for each rule of a chain, in their order. The kernel's list may change while it is
+// read: restart is called when it begins anew. Nothing is visited without the table or chain.
+void nft_visit_rules(netlink::Socket& socket, const NftTable& table, std::string_view chain,
+                     const std::function<void(const netlink::Attributes& rule)>& visit,
+                     const std::function<void()>& restart);
 
 }  // namespace cni::netfilter

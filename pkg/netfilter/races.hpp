@@ -8,8 +8,9 @@
 
 namespace cni::netfilter {
 
-// Runs fn(attempt) until it succeeds; EEXIST and ENOENT mean that somebody else was faster, and fn
-// looks again. Code::kTryAgainLater if that does not end.
+// Runs fn(attempt) until it succeeds; EEXIST, ENOENT and EBUSY (somebody uses what was to be
+// deleted) mean that somebody else was faster, and fn looks again. Code::kTryAgainLater if that does
+// not end.
 template <class Fn>
 void with_retries(Fn&& fn) {
   // Changes by others, between our look and our transaction, that are put up with.
@@ -19,7 +20,9 @@ void with_retries(Fn&& fn) {
       fn(attempt);
       return;
     } catch (Error& error) {
-      if (error.sys_errno != EEXIST && error.sys_errno != ENOENT) throw;
+      const bool is_race =
+          error.sys_errno == EEXIST || error.sys_errno == ENOENT || error.sys_errno == EBUSY;
+      if (!is_race) throw;
       if (attempt == kMaxAttempts) {
         error.code = Code::kTryAgainLater;
         throw;

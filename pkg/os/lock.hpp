@@ -1,7 +1,9 @@
 // Exclusive advisory lock on a file, shared with the reference plugins (flock).
 #pragma once
 
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "pkg/os/fd.hpp"
 
@@ -14,7 +16,13 @@ class FileLock {
   // Opens path, creating it with mode 0600, and waits for the lock. Throws Code::kIoFailure.
   explicit FileLock(const std::string& path);
 
+  // Waits for the lock of a file that is there, and never creates it. Absent without a file, also
+  // if that was removed during the wait; of one that was replaced, the new one is locked.
+  static std::optional<FileLock> find(const std::string& path);
+
  private:
+  explicit FileLock(Fd fd) : fd_(std::move(fd)) {}
+
   Fd fd_;
 };
 

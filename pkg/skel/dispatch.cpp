@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 
+#include <net/if.h>
+
 #include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
@@ -17,8 +19,9 @@
 namespace cni::skel {
 namespace {
 
-constexpr std::array kCommands = {Command::kAdd, Command::kDel,    Command::kCheck,
-                                  Command::kGc,  Command::kStatus, Command::kVersion};
+constexpr std::array kCommands = {Command::kAdd,      Command::kDel,    Command::kCheck,
+                                  Command::kGc,       Command::kStatus, Command::kVersion,
+                                  Command::kReconcile};
 
 std::optional<Command> parse_command(std::string_view text) {
   for (const Command command : kCommands) {
@@ -39,11 +42,14 @@ struct Variable {
 const std::array<Variable, 5>& variables() {
   using enum Command;
   static const std::array<Variable, 5> kTable = {{
-      {"CNI_CONTAINERID", &Request::container_id, {kAdd, kDel, kCheck}, check_container_id},
-      {"CNI_NETNS", &Request::netns, {kAdd, kCheck}, nullptr},
-      {"CNI_IFNAME", &Request::ifname, {kAdd, kDel, kCheck}, check_ifname},
+      {"CNI_CONTAINERID",
+       &Request::container_id,
+       {kAdd, kDel, kCheck, kReconcile},
+       check_container_id},
+      {"CNI_NETNS", &Request::netns, {kAdd, kCheck, kReconcile}, nullptr},
+      {"CNI_IFNAME", &Request::ifname, {kAdd, kDel, kCheck, kReconcile}, check_ifname},
       {"CNI_ARGS", &Request::args, {}, nullptr},
-      {"CNI_PATH", &Request::path, {kAdd, kDel, kCheck, kGc, kStatus}, nullptr},
+      {"CNI_PATH", &Request::path, {kAdd, kDel, kCheck, kGc, kStatus, kReconcile}, nullptr},
   }};
   return kTable;
 }
@@ -64,7 +70,7 @@ void read_environment(Request& request, std::optional<Command> command) {
     }
   }
   if (!missing.empty()) {
-    throw Error(Code::kInvalidEnvironment, cat("required env variables [", missing, "] missing"));
+    throw Error(Code::kInvalidEnvironment, cat(kMissingVariables, missing, "] missing"));
   }
   std::string override_text = environment_value(request.environment, "CNI_NETNS_OVERRIDE");
   for (char& c : override_text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
@@ -116,6 +122,10 @@ void check_version(const Plugin& plugin, const Request& request) {
     case Command::kStatus:
       check_allows(plugin, request, kFirstWithStatus, "STATUS");
       break;
+    case Command::kReconcile:
+      // It takes what CHECK takes.
+      check_allows(plugin, request, kFirstWithCheck, "RECONCILE");
+      break;
     default:
       break;
   }
@@ -123,7 +133,7 @@ void check_version(const Plugin& plugin, const Request& request) {
 }
 
 // ADD and DEL have to act on another namespace than the plugin's own, or they would take the host's
-// interfaces apart.
+// interfaces apart; and RECONCILE would take the host for a container.
 void check_netns(const Request& request) {
   if (request.netns_override || request.netns.empty()) return;
   std::optional<ns::Netns> container;
@@ -182,6 +192,37 @@ void run_add(const Plugin& plugin, const Request& request, const Io& io) {
   }
 }
 
+// The container's interface, if the result says that there is one.
+void require_interface(const Request& request) {
+  const ns::Netns container = ns::Netns::open(request.netns);
+  const std::vector<Interface>& reported = request.config.prev_result()->interfaces;
+  const bool is_reported =
+      std::any_of(reported.begin(), reported.end(), [&](const Interface& interface) {
+        return interface.name == request.ifname && !interface.sandbox.empty();
+      });
+  if (!is_reported) return;
+  const bool is_there =
+      container.run([&] { return ::if_nametoindex(request.ifname.c_str()) != 0; });
+  if (is_there) return;
+  throw Error(Code::kCheckFailed, cat("interface ", request.ifname, " is not in ", request.netns),
+              "nothing is restored for a container that is gone");
+}
+
+void run_reconcile(const Plugin& plugin, const Request& request, const Io& io) {
+  Restoration restoration(io);
+  if (plugin.reconcile != nullptr) {
+    if (request.config.prev_result() == nullptr) {
+      throw Error(Code::kInvalidNetworkConfig, "Required prevResult missing",
+                  "RECONCILE needs the result of ADD under the key prevResult");
+    }
+    require_interface(request);
+    restoration.run([&] { plugin.reconcile(request, restoration); });
+    // The container may have been deleted meanwhile: what DEL removed must not be back for good.
+    restoration.finish([&] { require_interface(request); });
+  }
+  print(io, restoration_to_json(restoration.restored(), request.config.cni_version));
+}
+
 void call(const Plugin& plugin, const Request& request, const Io& io) {
   const auto if_there = [&](void (*verb)(const Request&)) {
     if (verb != nullptr) verb(request);
@@ -201,6 +242,9 @@ void call(const Plugin& plugin, const Request& request, const Io& io) {
       break;
     case Command::kStatus:
       if_there(plugin.status);
+      break;
+    case Command::kReconcile:
+      run_reconcile(plugin, request, io);
       break;
     case Command::kVersion:
       break;  // answered before stdin is read
@@ -225,7 +269,8 @@ void serve(const Plugin& plugin, const Io& io, Request& request) {
   check_version(plugin, request);
   const bool lenient = request.command == Command::kDel;
   request.config.read_shared_keys(lenient ? Strictness::kLenient : Strictness::kStrict);
-  const bool acts_on_netns = request.command == Command::kAdd || request.command == Command::kDel;
+  const bool acts_on_netns = request.command == Command::kAdd || request.command == Command::kDel ||
+                             request.command == Command::kReconcile;
   if (acts_on_netns) check_netns(request);
   call(plugin, request, io);
 }

@@ -6,6 +6,7 @@
 
 #include "pkg/os/undo.hpp"
 #include "pkg/skel/request.hpp"
+#include "pkg/skel/restoration.hpp"
 #include "pkg/types/result.hpp"
 #include "pkg/types/schema.hpp"
 #include "pkg/types/version.hpp"
@@ -23,6 +24,10 @@ struct Plugin {
   // Null: success without output, as for every verb below.
   void (*status)(const Request& request) = nullptr;
   void (*gc)(const Request& request) = nullptr;
+  // Restores what others removed of the attachment's packet filter rules: one
+  // restoration.ensure(...) for each kind of them, with what CHECK and ADD do. prevResult is there,
+  // and so is the container. Never touches links or addresses.
+  void (*reconcile)(const Request& request, Restoration& restoration) = nullptr;
   // For executables that are more than a plugin (`dhcp daemon`): called if there are arguments; the
   // exit status.
   int (*command)(int argc, char** argv) = nullptr;

@@ -84,6 +84,8 @@ std::string_view to_string(Command command) {
       return "GC";
     case Command::kStatus:
       return "STATUS";
+    case Command::kReconcile:
+      return "RECONCILE";
     case Command::kVersion:
       break;
   }

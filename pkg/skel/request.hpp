@@ -13,8 +13,13 @@
 
 namespace cni::skel {
 
-enum class Command { kAdd, kDel, kCheck, kGc, kStatus, kVersion };
+// kReconcile is not of the specification (docs/decisions/0065-reconcile.md).
+enum class Command { kAdd, kDel, kCheck, kGc, kStatus, kVersion, kReconcile };
 std::string_view to_string(Command command);
+
+// What the message begins with if variables are missing that the command needs; plugins of others
+// that know the command say the same.
+inline constexpr std::string_view kMissingVariables = "required env variables [";
 
 // Where a call comes from and goes to. Tests and the multi-call executable fill it; plugin code
 // never touches the process's own.
@@ -23,8 +28,9 @@ struct Io {
   int in = 0;
   int out = 1;
   int err = 2;
-  os::Undo::Observer on_undo_push;     // called after each undo step was pushed
-  std::function<void()> before_print;  // called before the result is written
+  std::string run_folder = "/run/cni";  // for locks; made when one is needed
+  os::Undo::Observer on_undo_push;      // called after each undo step was pushed
+  std::function<void()> before_print;   // called before the result is written
 };
 // The process's environment and descriptors 0, 1 and 2.
 Io process_io();

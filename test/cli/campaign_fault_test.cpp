@@ -193,6 +193,9 @@ TEST_CASE("DEL brings the device of a killed host-device back", "[cli][netns]") 
   check_killed("host-device");
 }
 TEST_CASE("DEL clears what a killed tap left", "[cli][netns]") { check_killed("tap"); }
+TEST_CASE("DEL clears what a killed firewall left", "[cli][netns]") {
+  check_killed("firewall-same-bridge");
+}
 TEST_CASE("DEL clears what a killed host-local left", "[cli][netns]") {
   check_killed("host-local");
 }
@@ -218,6 +221,10 @@ TEST_CASE("host-device gives its device back when its delegate is killed", "[cli
 }
 TEST_CASE("tap leaves nothing when its delegate is killed", "[cli][netns]") {
   check_delegate_killed("tap");
+}
+
+TEST_CASE("firewall leaves nothing when a program it runs is killed", "[cli][netns]") {
+  check_delegate_killed("firewall-same-bridge");
 }
 
 TEST_CASE("loopback leaves nothing when a system call fails for want of memory", "[cli][netns]") {
@@ -275,6 +282,12 @@ TEST_CASE("tap leaves nothing when a system call fails for want of memory", "[cl
 }
 TEST_CASE("tap leaves nothing when a system call fails on its device", "[cli][netns]") {
   check_failing("tap", EIO);
+}
+TEST_CASE("firewall leaves nothing when a system call fails for want of memory", "[cli][netns]") {
+  check_failing("firewall-iptables", ENOMEM);
+}
+TEST_CASE("firewall leaves nothing when a system call fails on its device", "[cli][netns]") {
+  check_plugin_failing("firewall-same-bridge", EIO);
 }
 TEST_CASE("host-local leaves nothing when a system call fails for want of memory", "[cli][netns]") {
   check_failing("host-local", ENOMEM);

@@ -112,6 +112,12 @@ TEST_CASE("host-device at layer 2 is undone from every step", "[netns]") {
 }
 TEST_CASE("tap is undone from every step", "[netns]") { check_undo("tap", 2); }
 TEST_CASE("tap at layer 2 is undone from every step", "[netns]") { check_undo("tap-layer2", 1); }
+TEST_CASE("firewall with iptables is undone from every step", "[netns]") {
+  check_undo("firewall-iptables", 1);
+}
+TEST_CASE("firewall with a policy is undone from every step", "[netns]") {
+  check_undo("firewall-same-bridge", 1);
+}
 TEST_CASE("host-local is undone from every step", "[netns]") { check_undo("host-local", 2); }
 TEST_CASE("static has nothing to undo", "[netns]") { check_undo("static", 0); }
 TEST_CASE("portmap with iptables is undone from every step", "[netns]") {

@@ -193,6 +193,12 @@ TEST_CASE("DEL of host-device at layer 2 tolerates what is missing", "[cli][netn
   check_matrix("host-device-layer2");
 }
 TEST_CASE("DEL of tap tolerates what is missing", "[cli][netns]") { check_matrix("tap"); }
+TEST_CASE("DEL of firewall tolerates what is missing", "[cli][netns]") {
+  check_matrix("firewall-iptables");
+}
+TEST_CASE("DEL of firewall with a policy tolerates what is missing", "[cli][netns]") {
+  check_matrix("firewall-isolated");
+}
 TEST_CASE("DEL of host-local tolerates what is missing", "[cli][netns]") {
   check_matrix("host-local");
 }

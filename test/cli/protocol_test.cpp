@@ -87,6 +87,7 @@ TEST_CASE("a missing variable is named for each command that needs it", "[cli]")
   const Row rows[] = {
       {"ADD", "CNI_CONTAINERID CNI_NETNS CNI_IFNAME CNI_PATH"},
       {"CHECK", "CNI_CONTAINERID CNI_NETNS CNI_IFNAME CNI_PATH"},
+      {"RECONCILE", "CNI_CONTAINERID CNI_NETNS CNI_IFNAME CNI_PATH"},
       {"DEL", "CNI_CONTAINERID CNI_IFNAME CNI_PATH"},
       {"GC", "CNI_PATH"},
       {"STATUS", "CNI_PATH"},
@@ -298,7 +299,7 @@ TEST_CASE("CHECK and GC and STATUS came with later versions", "[cli]") {
   const struct {
     const char* command;
     std::size_t first;  // index in kVersions
-  } rows[] = {{"CHECK", 4}, {"GC", 6}, {"STATUS", 6}};
+  } rows[] = {{"CHECK", 4}, {"RECONCILE", 4}, {"GC", 6}, {"STATUS", 6}};
   for_each_plugin([&](const std::string& plugin) {
     for (const auto& row : rows) {
       const std::string refused = "config version does not allow " + std::string(row.command);

@@ -264,6 +264,11 @@ bool is_shared_nft(const std::string& line) {
     return !has(line, "CNI-") || has(line, "CNI-HOSTPORT") || has(line, "CNI-FORWARD") ||
            has(line, "CNI-ADMIN");
   }
+  // The firewall's jump to its chain, and from there to the operator's, are like the chains.
+  for (const char* chain : {"CNI-FORWARD", "CNI-ADMIN"}) {
+    if (has(line, "nft rule ") && has(line, cat("\"target\":\"", chain, "\""))) return true;
+    if (has(line, "tables-legacy-save ") && has(line, cat("-j ", chain))) return true;
+  }
   if (!has(line, "nft rule ")) return false;
   if (is_shared_port_map(line)) return true;
   // A rule that names an attachment says so in its comment; the fixed rules carry none.

@@ -271,6 +271,32 @@ void check(const skel::Request& request) {
   }
 }
 
+// By what ADD reported, not by what the container has now: it must not choose the MAC address that
+// it may use.
+void restore_mac_spoof_check(const skel::Request& request, skel::Restoration& restoration) {
+  netlink::Socket container = netlink::Socket::open_in(ns::Netns::open(request.netns));
+  const Interface& expected = delegate::expected_interface(request);
+  const netlink::Link link = netlink::get_link(container, expected.name);
+  netlink::Socket host = netlink::Socket::open();
+  const auto port = netlink::find_link(host, link.parent);
+  const auto mac = Mac::parse(expected.mac);
+  if (!port || port->kind != "veth" || !mac) {
+    throw Error(Code::kCheckFailed, cat("the host end of ", link.name, " was not found"));
+  }
+  const netfilter::SpoofCheckSpec spec = spoof_check_of(request, port->name, *mac);
+  restoration.ensure(
+      "MAC spoof check", [&] { netfilter::check_mac_spoof_check(spec); },
+      [&](os::Undo& undo) { netfilter::add_mac_spoof_check(spec, undo); });
+}
+
+void reconcile(const skel::Request& request, skel::Restoration& restoration) {
+  const Config config = parse(request);
+  if (config.ip_masq) {
+    attachment::restore_masquerade(request, config.ip_masq_backend, restoration);
+  }
+  if (config.mac_spoof_check) restore_mac_spoof_check(request, restoration);
+}
+
 void status(const skel::Request& request) {
   const Config config = parse(request);
   netlink::Socket host = netlink::Socket::open();
@@ -307,6 +333,7 @@ const skel::Plugin plugin{.name = "bridge",
                           .check = check,
                           .status = status,
                           .gc = gc,
+                          .reconcile = reconcile,
                           .description = &kDescription};
 
 }  // namespace cni::bridge

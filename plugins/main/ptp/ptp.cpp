@@ -170,6 +170,13 @@ void check(const skel::Request& request) {
   }
 }
 
+void reconcile(const skel::Request& request, skel::Restoration& restoration) {
+  const Config config = parse(request);
+  if (config.ip_masq) {
+    attachment::restore_masquerade(request, config.ip_masq_backend, restoration);
+  }
+}
+
 void status(const skel::Request& request) {
   const Config config = parse(request);
   delegate::check_type(request.config.ipam_type);
@@ -197,6 +204,7 @@ const skel::Plugin plugin{.name = "ptp",
                           .check = check,
                           .status = status,
                           .gc = gc,
+                          .reconcile = reconcile,
                           .description = &kDescription};
 
 }  // namespace cni::ptp

@@ -1,6 +1,8 @@
 #include "pkg/os/lock.hpp"
 
 #include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -44,6 +46,58 @@ TEST_CASE("a lock in a missing folder is an input error that names it") {
     CHECK(error.code == Code::kIoFailure);
     CHECK(error.msg.find(folder / "none/lock") != std::string::npos);
   }
+}
+
+TEST_CASE("a lock of an existing file is held and never makes one") {
+  const TemporaryFolder folder;
+  CHECK_FALSE(FileLock::find(folder / "file"));
+  CHECK(::access((folder / "file").c_str(), F_OK) != 0);
+  CHECK_FALSE(FileLock::find(folder / "none/file"));
+  test::write_file(folder / "file", "content");
+  {
+    const auto lock = FileLock::find(folder / "file");
+    REQUIRE(lock);
+    CHECK_FALSE(is_free(folder / "file"));
+  }
+  CHECK(is_free(folder / "file"));
+}
+
+// What a waiter gets if whoever holds the lock ends like this.
+bool waits_and_finds(void (*end)(const std::string& path)) {
+  const TemporaryFolder folder;
+  const std::string path = folder / "file";
+  test::write_file(path, "first");
+  int start[2];
+  REQUIRE(::pipe2(start, O_CLOEXEC) == 0);
+  // A child that is born later would hold the lock too.
+  const pid_t pid = ::fork();
+  if (pid == 0) {
+    char byte = 0;
+    (void)!::read(start[0], &byte, 1);
+    ::_exit(FileLock::find(path) ? 0 : 1);
+  }
+  std::optional<FileLock> held(path);
+  REQUIRE(::write(start[1], "x", 1) == 1);
+  // Asleep at the lock.
+  const std::string waiter = cat("-> FLOCK  ADVISORY  WRITE ", pid, ' ');
+  while (test::file_text("/proc/locks").find(waiter) == std::string::npos) ::sched_yield();
+  end(path);
+  held.reset();
+  int status = 0;
+  REQUIRE(::waitpid(pid, &status, 0) == pid);
+  (void)::close(start[0]);
+  (void)::close(start[1]);
+  return status == 0;
+}
+
+TEST_CASE("a file that is removed or replaced during the wait for its lock") {
+  CHECK(waits_and_finds([](const std::string& /*path*/) {}));
+  CHECK_FALSE(
+      waits_and_finds([](const std::string& path) { REQUIRE(::unlink(path.c_str()) == 0); }));
+  CHECK(waits_and_finds([](const std::string& path) {
+    test::write_file(path + ".new", "second");
+    REQUIRE(::rename((path + ".new").c_str(), path.c_str()) == 0);
+  }));
 }
 
 // Adds 1 to the number in a file, in two steps that another process could come between.

@@ -119,6 +119,15 @@ TEST_CASE("a verb that a plugin does not have succeeds without output") {
   test::check_error(run_probe("STATUS"), 50, "not now");
 }
 
+TEST_CASE("RECONCILE of a plugin without it restores nothing and says so") {
+  const PluginRun run = run_probe("RECONCILE");
+  CHECK(run.status == 0);
+  CHECK(run.document.at("cniVersion") == "1.1.0");
+  CHECK(run.document.at("restored") == test::json::array());
+  test::check_error(run_probe("RECONCILE", "eth0", {}, kPlugin, "0.3.1"), 1,
+                    "config version does not allow RECONCILE");
+}
+
 TEST_CASE("a plugin's own list of versions decides") {
   CHECK(run_probe("ADD", "eth0", {}, kOldPlugin, "1.0.0").status == 0);
   const PluginRun run = run_probe("ADD", "eth0", {}, kOldPlugin, "1.1.0");

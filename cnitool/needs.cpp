@@ -55,6 +55,16 @@ bool has_vlans(const json& config) {
          (trunk != config.end() && trunk->is_array() && !trunk->empty());
 }
 
+bool has_elements(const json& config, const char* key) {
+  const auto found = config.find(key);
+  return found != config.end() && found->is_array() && !found->empty();
+}
+bool filters_with_iptables(const json& config) { return text_of(config, "backend") == "iptables"; }
+bool filters_with_nftables(const json& config) {
+  return text_of(config, "backend") == "nftables" || has_elements(config, "egressDeny") ||
+         has_elements(config, "egressAllow");
+}
+
 constexpr std::string_view kIpv4Addresses = "IPv4 addresses";
 constexpr std::string_view kIpv6Addresses = "IPv6 addresses";
 constexpr std::string_view kForwarding = "net/ipv4/ip_forward=1";
@@ -79,6 +89,11 @@ constexpr Need kNeeds[] = {
 
     {"dummy", Needed::kLinkType, "dummy"},
     {"dummy", Needed::kSysctl, kIpv6Enabled, kIpv6Addresses},
+
+    // Whether firewalld runs is known at ADD.
+    {"firewall", Needed::kMasquerade, "", "without firewalld"},
+    {"firewall", Needed::kIptables, "", "backend iptables", filters_with_iptables},
+    {"firewall", Needed::kNftables, "", "backend nftables", filters_with_nftables},
 
     {"host-device", Needed::kSysctl, kIpv6Enabled, kIpv6Addresses},
 
@@ -110,9 +125,9 @@ constexpr Need kNeeds[] = {
     {"portmap", Needed::kNftables, "", "backend nftables", publishes_with_nftables},
 };
 
-constexpr std::string_view kPlugins[] = {"loopback", "bridge",     "ptp",         "macvlan",
-                                         "ipvlan",   "vlan",       "host-device", "dummy",
-                                         "tap",      "host-local", "static",      "portmap"};
+constexpr std::string_view kPlugins[] = {"loopback", "bridge",      "ptp",   "macvlan", "ipvlan",
+                                         "vlan",     "host-device", "dummy", "tap",     "portmap",
+                                         "firewall", "host-local",  "static"};
 
 }  // namespace
 

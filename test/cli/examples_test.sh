@@ -37,6 +37,7 @@ needs_kind() {
 run_example() {
   local file=$root/examples/$1
   case $1 in
+    firewall/*) if ! command -v iptables >/dev/null; then echo "SKIPPED: the program iptables is not installed" && exit 0; fi ;;
     bridge/vlan.conflist) needs_bridge_vlans ;;
     ipvlan/* | dummy/*) needs_kind "${1%%/*}" ;;
     vlan/*) needs_kind vlan id 5 ;;
@@ -216,6 +217,17 @@ virtual_machine() {
     jq -r '.[0] | "\(.linkinfo.info_data | "\(.type) \(.persist) \(.user)") \(.address)"')"
 }
 example tap/virtual-machine.conflist virtual_machine
+
+firewall_isolated_networks() {
+  expect_equal "addresses" "10.28.0.2/24 fd00:28::2/64" "$(addresses eth0)"
+  ping_from_container 192.0.2.1
+  # A firewall that drops what is forwarded, and a second bridge with a policy.
+  iptables -P FORWARD DROP
+  ping_from_container 192.0.2.1
+  expect_contains "rules" "$(iptables-save)" "-A CNI-FORWARD -s 10.28.0.2/32 -j ACCEPT"
+  expect_contains "policy" "$(iptables-save)" "-A CNI-ISOLATION-STAGE-2 -o cni4"
+}
+example firewall/isolated-networks.conflist firewall_isolated_networks
 
 host_local_ranges() {
   # 10.25.0.10 is excluded.

@@ -38,6 +38,13 @@ void del(const skel::Request& request) { netfilter::remove_firewall(parse_readab
 
 void check(const skel::Request& request) { netfilter::check_firewall(parse_chained(request)); }
 
+void reconcile(const skel::Request& request, skel::Restoration& restoration) {
+  const FirewallSpec spec = parse(request);
+  restoration.ensure(
+      "firewall rules", [&] { netfilter::check_firewall(spec); },
+      [&](os::Undo& undo) { netfilter::add_firewall(spec, undo); });
+}
+
 void status(const skel::Request& request) {
   FirewallSpec spec = parse(request);
   // Which bridge it is about is known at ADD.
@@ -58,6 +65,7 @@ const skel::Plugin plugin{.name = "firewall",
                           .check = check,
                           .status = status,
                           .gc = gc,
+                          .reconcile = reconcile,
                           .versions = kVersions,
                           .description = &kDescription};
 

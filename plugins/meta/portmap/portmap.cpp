@@ -92,6 +92,13 @@ void check(const skel::Request& request) {
   netfilter::check_port_map(spec_of(request, std::move(config)));
 }
 
+void reconcile(const skel::Request& request, skel::Restoration& restoration) {
+  const PortMapSpec spec = spec_of(request, parse(request));
+  restoration.ensure(
+      "published ports", [&] { netfilter::check_port_map(spec); },
+      [&](os::Undo& undo) { netfilter::add_port_map(spec, undo); });
+}
+
 void status(const skel::Request& request) {
   netfilter::probe_port_map(parse(request).backend, search_path(request));
 }
@@ -109,6 +116,7 @@ const skel::Plugin plugin{.name = "portmap",
                           .check = check,
                           .status = status,
                           .gc = gc,
+                          .reconcile = reconcile,
                           .description = &kDescription};
 
 }  // namespace cni::portmap

@@ -1,4 +1,7 @@
 // RECONCILE of the plugins that masquerade.
+#include <map>
+
+#include "test/netns/plugins/reconciliation.hpp"
 #include "test/support/catch.hpp"
 #include "test/support/ip_json.hpp"
 #include "test/support/plugin_node.hpp"
@@ -16,16 +19,6 @@ json config_of(const std::string& type) {
   if (type == "bridge") out["isGateway"] = true;
   return out;
 }
-
-std::string ruleset() { return run_ok({"nft", "-s", "-a", "list", "ruleset"}); }
-
-std::vector<std::string> restored(const PluginRun& run) {
-  std::vector<std::string> out;
-  for (const json& each : run.document.at("restored")) out.push_back(each.at("what"));
-  return out;
-}
-
-using Texts = std::vector<std::string>;
 
 TEST_CASE("RECONCILE restores what was flushed and then touches nothing", "[netns][nft]") {
   require_program("nft");
@@ -59,6 +52,47 @@ TEST_CASE("RECONCILE restores what was flushed and then touches nothing", "[netn
     CHECK(ruleset() == after);
     node.del(config, "c1", result);
     CHECK(ruleset().find("10.30.0.2 ") == std::string::npos);
+  }
+}
+
+TEST_CASE("RECONCILE restores whatever part of the rules was removed", "[netns][nft]") {
+  require_program("nft");
+  PluginNode node;
+  json config = config_of("bridge");
+  config["macspoofchk"] = true;
+  std::map<std::string, json> results;
+  for (const char* id : {"c1", "c2"}) {
+    node.spaces.container(id);
+    results[id] = node.add(config, id);
+  }
+  const Texts before = rules();
+  const std::string port = results["c1"].at("interfaces").at(1).at("name");
+  const std::string masquerade = "inet cni_plugins_masquerade ";
+  const std::string spoof = "bridge nat cni-macspoofchk";
+  const std::string removals[] = {
+      "delete table inet cni_plugins_masquerade",
+      "delete table bridge nat",
+      "flush chain " + masquerade + "masq_checks",
+      "flush chain " + masquerade + "postrouting",
+      "flush set " + masquerade + "containers_10.30.0.0/24",
+      "delete element " + masquerade + "containers_10.30.0.0/24 { 10.30.0.2 }",
+      "flush chain " + spoof,
+      "flush chain bridge nat PREROUTING",
+      "flush set " + spoof + "-ports",
+      "delete element " + spoof + "-ports { " + port + " }",
+      "flush set " + spoof + "-allowed"};
+  for (const std::string& removal : removals) {
+    INFO(removal);
+    run_ok({"nft", removal});
+    CHECK(rules() != before);
+    for (const char* id : {"c1", "c2"}) {
+      const PluginRun run = node.run("RECONCILE", config, id, results[id]);
+      INFO(run.describe());
+      CHECK(run.ok());
+      // One of the two kinds was left alone, and so is the shared part by the second container.
+      CHECK(restored(run).size() <= 1);
+    }
+    CHECK(rules() == before);
   }
 }
 

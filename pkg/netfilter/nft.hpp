@@ -148,8 +148,9 @@ struct NftReject {};
 struct NftDestinationNat {
   Family family = Family::kIpv4;
 };
-using NftExpression = std::variant<NftLoad, NftConnection, NftDestinationType, NftCompare, NftMask,
-                                   NftLookup, NftVerdict, NftMasquerade, NftReject, NftDestinationNat>;
+using NftExpression =
+    std::variant<NftLoad, NftConnection, NftDestinationType, NftCompare, NftMask, NftLookup,
+                 NftVerdict, NftMasquerade, NftReject, NftDestinationNat>;
 
 struct NftRule {
   std::vector<NftExpression> expressions;

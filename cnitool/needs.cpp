@@ -36,6 +36,18 @@ bool checks_mac_addresses(const json& config) { return is_true(config, "macspoof
 bool is_gateway(const json& config) {
   return is_true(config, "isGateway") || is_true(config, "isDefaultGateway");
 }
+// portmap's own key.
+bool publishes_with_any(const json& config) {
+  const bool has_conditions = config.contains("conditionsV4") || config.contains("conditionsV6");
+  return text_of(config, "backend").empty() && !has_conditions &&
+         text_of(config, "externalSetMarkChain").empty();
+}
+bool publishes_with_iptables(const json& config) {
+  return text_of(config, "backend") == "iptables";
+}
+bool publishes_with_nftables(const json& config) {
+  return text_of(config, "backend") == "nftables";
+}
 bool has_vlans(const json& config) {
   const auto vlan = config.find("vlan");
   const auto trunk = config.find("vlanTrunk");
@@ -107,11 +119,15 @@ constexpr Need kNeeds[] = {
     {"vlan", Needed::kSysctl, kIpv6Enabled, kIpv6Addresses},
 
     {"host-local", Needed::kFolder, "/var/lib/cni/networks"},
+
+    {"portmap", Needed::kMasquerade, "", "no backend", publishes_with_any},
+    {"portmap", Needed::kIptables, "", "backend iptables", publishes_with_iptables},
+    {"portmap", Needed::kNftables, "", "backend nftables", publishes_with_nftables},
 };
 
-constexpr std::string_view kPlugins[] = {"loopback", "bridge",   "ptp",         "macvlan",
-                                         "ipvlan",   "vlan",     "host-device", "dummy",
-                                         "tap",      "firewall", "host-local",  "static"};
+constexpr std::string_view kPlugins[] = {
+    "loopback", "bridge", "ptp",      "macvlan",    "ipvlan", "vlan",   "host-device",
+    "dummy",    "tap",    "firewall", "host-local", "static", "portmap"};
 
 }  // namespace
 

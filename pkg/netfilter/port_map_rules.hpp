@@ -17,6 +17,8 @@ inline constexpr std::string_view kPortMapSetMark = "CNI-HOSTPORT-SETMARK";
 inline constexpr std::string_view kPortMapMasquerade = "CNI-HOSTPORT-MASQ";
 // What chains of attachments begin with.
 inline constexpr std::string_view kPortMapChainPrefix = "CNI-DN-";
+// What the rules end in that send connections on to a container.
+inline constexpr std::string_view kDnatExtension = "DNAT";
 // Releases before 0.7.1 of the reference plugins had a second chain for each attachment.
 inline constexpr std::string_view kOldSnatEntries = "CNI-HOSTPORT-SNAT";
 

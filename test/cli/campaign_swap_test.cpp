@@ -162,7 +162,6 @@ TEST_CASE("tap is swapped with the reference", "[cli][netns]") { check_scenario(
 TEST_CASE("tap at layer 2 is swapped with the reference", "[cli][netns]") {
   check_scenario("tap-layer2");
 }
-<<<<<<< HEAD
 TEST_CASE("firewall with iptables is swapped with the reference", "[cli][netns]") {
   check_scenario("firewall-iptables", {"/run/cni/firewall"});
 }
@@ -172,14 +171,13 @@ TEST_CASE("firewall with a policy is swapped with the reference", "[cli][netns]"
 }
 TEST_CASE("firewall that isolates is swapped with the reference", "[cli][netns]") {
   check_scenario("firewall-isolated", {"/run/cni/firewall", "CNI-ISOLATION"});
-=======
+}
 TEST_CASE("portmap with iptables is swapped with the reference", "[cli][netns]") {
   check_scenario("portmap-iptables");
 }
 TEST_CASE("portmap with nftables is swapped with the reference", "[cli][netns][nft]") {
   // What leads to the container stays until our DEL, GC or an ADD for the port.
   check_scenario("portmap-nftables", {"nft element of cni_hostport"});
->>>>>>> portmap
 }
 TEST_CASE("host-local is swapped with the reference", "[cli]") { check_scenario("host-local"); }
 TEST_CASE("static is swapped with the reference", "[cli]") { check_scenario("static"); }

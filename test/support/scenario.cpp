@@ -84,7 +84,6 @@ json vlan_with(const json& more) {
   return config;
 }
 
-<<<<<<< HEAD
 // What bridge hands on; its links are not made.
 json bridge_from_chain() {
   return {{"interfaces",
@@ -99,7 +98,9 @@ json bridge_from_chain() {
 json firewall_with(const json& more) {
   json config = {{"type", "firewall"}, {"prevResult", bridge_from_chain()}};
   config.update(more);
-=======
+  return config;
+}
+
 // A number of the container's own, among those that are there at the same time.
 int number_of(const std::string& container) {
   int sum = 0;
@@ -132,7 +133,6 @@ json portmap_of(json config, std::string_view version, const std::string& contai
       {{"hostPort", port}, {"containerPort", 80}, {"protocol", "tcp"}},
       {{"hostPort", port}, {"containerPort", 53}, {"protocol", "udp"}}};
   config["prevResult"] = addresses_from_chain(version, container);
->>>>>>> portmap
   return config;
 }
 
@@ -170,6 +170,13 @@ std::vector<Scenario> make_scenarios() {
        firewall_with({{"backend", "iptables"}, {"ingressPolicy", "same-bridge"}})},
       {"firewall-isolated", "firewall",
        firewall_with({{"backend", "iptables"}, {"ingressPolicy", "isolated"}})},
+      {"firewall-nftables", "firewall",
+       firewall_with(
+           {{"backend", "nftables"},
+            {"ingressPolicy", "isolated"},
+            {"egressDeny", json::array({{{"to", "192.0.2.0/24"}}})},
+            {"egressAllow",
+             json::array({{{"to", "192.0.2.2/32"}, {"protocol", "tcp"}, {"ports", "80-90"}}})}})},
       {"host-local", "host-local", {{"type", "bridge"}, {"ipam", dual_stack()}}},
       {"static", "static", {{"type", "bridge"}, {"ipam", static_addresses()}}},
       {"portmap-iptables", "portmap", {{"type", "portmap"}, {"backend", "iptables"}}},
@@ -273,17 +280,13 @@ Call call_of(const Scenario& what, std::string command, const std::string& conta
   call.command = std::move(command);
   call.container_id = container;
   call.netns = "/run/netns/" + container;
-<<<<<<< HEAD
-  call.input = config_text(what, version, prev_result);
+  call.input = config_text(what, version, prev_result, container);
   // What a chain hands on is for ADD: a runtime may have lost it when it comes to the others.
   if (call.command != "ADD" && prev_result.is_null() && what.config.contains("prevResult")) {
     json config = json::parse(call.input);
     config.erase("prevResult");
     call.input = config.dump();
   }
-=======
-  call.input = config_text(what, version, prev_result, container);
->>>>>>> portmap
   return call;
 }
 

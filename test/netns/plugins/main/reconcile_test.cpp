@@ -1,7 +1,7 @@
 // RECONCILE of the plugins that masquerade.
-#include <algorithm>
 #include <map>
 
+#include "test/netns/plugins/reconciliation.hpp"
 #include "test/support/catch.hpp"
 #include "test/support/ip_json.hpp"
 #include "test/support/plugin_node.hpp"
@@ -17,16 +17,6 @@ json config_of(const std::string& type) {
       {"ipam",
        {{"type", "host-local"}, {"ranges", json::parse(R"([[{"subnet":"10.30.0.0/24"}]])")}}}};
   if (type == "bridge") out["isGateway"] = true;
-  return out;
-}
-
-std::string ruleset() { return run_ok({"nft", "-s", "-a", "list", "ruleset"}); }
-
-using Texts = std::vector<std::string>;
-
-Texts restored(const PluginRun& run) {
-  Texts out;
-  for (const json& each : run.document.at("restored")) out.push_back(each.at("what"));
   return out;
 }
 
@@ -63,29 +53,6 @@ TEST_CASE("RECONCILE restores what was flushed and then touches nothing", "[netn
     node.del(config, "c1", result);
     CHECK(ruleset().find("10.30.0.2 ") == std::string::npos);
   }
-}
-
-// The lines of the ruleset, without their handles and in no order.
-Texts rules() {
-  Texts out;
-  std::string line;
-  for (const char c : run_ok({"nft", "-s", "list", "ruleset"})) {
-    if (c != '\n') {
-      line += c;
-      continue;
-    }
-    // Where in the list of elements one stands.
-    for (const std::string part : {"elements = { ", " }", ",", "\t"}) {
-      for (std::size_t at = line.find(part); at != std::string::npos; at = line.find(part)) {
-        line.erase(at, part.size());
-      }
-    }
-    while (!line.empty() && line.front() == ' ') line.erase(0, 1);
-    out.push_back(std::move(line));
-    line.clear();
-  }
-  std::sort(out.begin(), out.end());
-  return out;
 }
 
 TEST_CASE("RECONCILE restores whatever part of the rules was removed", "[netns][nft]") {

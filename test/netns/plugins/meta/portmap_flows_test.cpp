@@ -89,9 +89,11 @@ std::size_t count_flows(const std::string& text) {
 TEST_CASE("somebody else's translation of the same port keeps winning", "[netns]") {
   const std::string backend = either_backend();
   PublishingNode node(ContainerNetwork::kBridge);
-  // Of two base chains with one priority, which those of iptables have too, the later one comes
-  // first.
-  if (backend == "iptables") run_ok({"iptables", "-t", "nat", "-S"});
+  // Of two base chains with one priority the later one comes first, and iptables' chains have the
+  // usual one: with this backend only what is older than nftables' rules gives way to them.
+  for (const char* chain : {"PREROUTING", "OUTPUT"}) {
+    if (backend == "iptables") run_ok({"iptables", "-t", "nat", "-A", chain});
+  }
   SECTION("in nftables at the usual priority") {
     run_ok({"nft", "-f", "-"},
            "table ip kube {\n"
@@ -229,8 +231,14 @@ TEST_CASE("while a port is taken away nothing with the container's address leave
 
   const os::Fd capture = open_capture("remote");
   Seen seen;
+  const auto see_more = [&] {
+    for (const int until_now = seen.to_host; seen.to_host < until_now + 50;) {
+      count_frames(capture, seen);
+    }
+  };
   {
     const Flood flood(node.netns("remote"), "192.0.2.1", kSilentPort);
+    see_more();
     std::atomic<bool> done = false;
     std::thread deleting([&] {
       node.unpublish(config);
@@ -239,10 +247,8 @@ TEST_CASE("while a port is taken away nothing with the container's address leave
     });
     while (!done) count_frames(capture, seen);
     deleting.join();
-    const int until_now = seen.to_host;
-    while (seen.to_host == until_now) count_frames(capture, seen);  // some more, after the end
+    see_more();
   }
-  CHECK(seen.to_host > 100);
   CHECK(seen.leaked == 0);
 }
 

@@ -214,7 +214,8 @@ TEST_CASE("while a port is taken away nothing with the container's address leave
           "[netns]") {
   const std::string backend = either_backend();
   constexpr std::uint16_t kSilentPort = 9000;
-  PublishingNode node(ContainerNetwork::kBridge);
+  // The host's route to the container goes with its link here.
+  PublishingNode node(ContainerNetwork::kPtp);
   // What cannot be routed any more would go there.
   run_ok({"ip", "route", "add", "default", "via", "192.0.2.2"});
   // Takes what comes and says nothing.

@@ -210,26 +210,21 @@ void count_frames(const os::Fd& capture, Seen& seen) {
 
 }  // namespace
 
-TEST_CASE("while a port is taken away nothing with the container's address leaves the node",
-          "[netns]") {
-  const std::string backend = either_backend();
-  constexpr std::uint16_t kSilentPort = 9000;
-  // The host's route to the container goes with its link here.
-  PublishingNode node(ContainerNetwork::kPtp);
-  // What cannot be routed any more would go there.
-  run_ok({"ip", "route", "add", "default", "via", "192.0.2.2"});
-  // Takes what comes and says nothing.
-  const os::Fd silent = node.netns("c1").run([] {
+namespace {
+
+// Takes what comes and says nothing.
+os::Fd silent_server(const ns::Netns& netns, std::uint16_t port) {
+  return netns.run([port] {
     os::Fd fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    const sockaddr_in own = socket_address("0.0.0.0", kSilentPort);
+    const sockaddr_in own = socket_address("0.0.0.0", port);
     REQUIRE(::bind(fd.get(), reinterpret_cast<const sockaddr*>(&own), sizeof own) == 0);
     return fd;
   });
-  json one = mapping("udp");
-  one["hostPort"] = one["containerPort"] = kSilentPort;
-  const json config = config_of(backend, json::array({one}));
-  node.publish(config);
+}
 
+// What the uplink sees of a flood of the host port while the port, and then the container's link,
+// is taken away.
+Seen flood_during_del(const PublishingNode& node, const json& config, std::uint16_t host_port) {
   const os::Fd capture = open_capture("remote");
   Seen seen;
   const auto see_more = [&] {
@@ -237,20 +232,43 @@ TEST_CASE("while a port is taken away nothing with the container's address leave
       count_frames(capture, seen);
     }
   };
-  {
-    const Flood flood(node.netns("remote"), "192.0.2.1", kSilentPort);
-    see_more();
-    std::atomic<bool> done = false;
-    std::thread deleting([&] {
-      node.unpublish(config);
-      node.detach("c1");
-      done = true;
-    });
-    while (!done) count_frames(capture, seen);
-    deleting.join();
-    see_more();
-  }
-  CHECK(seen.leaked == 0);
+  const Flood flood(node.netns("remote"), "192.0.2.1", host_port);
+  see_more();
+  std::atomic<bool> done = false;
+  std::thread deleting([&] {
+    node.unpublish(config);
+    // Once it answers this, it has answered what came before.
+    (void)ask(node.host(), {.address = "10.22.0.2", .source = {}, .source_port = 0});
+    node.detach("c1");
+    done = true;
+  });
+  while (!done) count_frames(capture, seen);
+  deleting.join();
+  see_more();
+  return seen;
+}
+
+}  // namespace
+
+TEST_CASE("while a port is taken away nothing with the container's address leaves the node",
+          "[netns]") {
+  const std::string backend = either_backend();
+  constexpr std::uint16_t kSilentPort = 9000;
+  // What an answering container still sends when the port is gone is masqueraded.
+  const bool answers = GENERATE(false, true);
+  CAPTURE(answers);
+  const json masquerade = {{"ipMasq", true}, {"ipMasqBackend", backend}};
+  // The host's route to the container goes with its link here; what cannot be routed any more goes
+  // to remote then.
+  const PublishingNode node(ContainerNetwork::kPtp, CNI_TEST_BIN_DIR,
+                            answers ? masquerade : json::object());
+  run_ok({"ip", "route", "add", "default", "via", "192.0.2.2"});
+  const os::Fd silent = silent_server(node.netns("c1"), kSilentPort);
+  json one = mapping("udp");
+  if (!answers) one["containerPort"] = kSilentPort;
+  const json config = config_of(backend, json::array({one}));
+  node.publish(config);
+  CHECK(flood_during_del(node, config, kPort).leaked == 0);
 }
 
 TEST_CASE("masqAll hides every client", "[netns]") {

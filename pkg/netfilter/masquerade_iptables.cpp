@@ -1,8 +1,7 @@
 #include <algorithm>
-#include <cerrno>
 
 #include "pkg/netfilter/masquerade_backends.hpp"
-#include "pkg/netfilter/nft.hpp"
+#include "pkg/netfilter/nat_table.hpp"
 #include "pkg/types/error.hpp"
 #include "pkg/types/hash.hpp"
 
@@ -15,12 +14,6 @@ constexpr std::string_view kChainPrefix = "CNI-";
 constexpr std::size_t kChainLength = 28;
 // What iptables accepts as a comment.
 constexpr std::size_t kMaxComment = 255;
-constexpr int kMaxAttempts = 16;
-
-// What iptables over nf_tables calls its nat table.
-NftTable nat_table(Family family) {
-  return {family == Family::kIpv4 ? NftFamily::kIpv4 : NftFamily::kIpv6, std::string(kTable)};
-}
 
 std::string chain_of(const MasqueradeSpec& spec) {
   return masquerade_chain_name(spec.network, spec.container_id);
@@ -96,101 +89,32 @@ std::vector<std::string> missing_lines(const Iptables& iptables, const Rules& ru
   return out;
 }
 
-// True if a POSTROUTING rule for that source (the octets it is compared with, shorter for whole
-// octets of a prefix) is of one of the addresses, also in the form "address/length" of older
-// reference plugins.
-bool is_source_of(const std::vector<Prefix>& addresses, std::string_view source) {
+// True if a rule for that source is of one of the addresses, also in the form "address/length" of
+// older reference plugins.
+bool is_source_of(const std::vector<Prefix>& addresses, const std::optional<Ip>& source) {
   return std::any_of(addresses.begin(), addresses.end(), [&](const Prefix& address) {
-    const auto octets = [](const Ip& ip) {
-      return std::string(reinterpret_cast<const char*>(ip.data()), ip.size());
-    };
-    return source == octets(address.address) ||
-           source == octets(address.network().address).substr(0, source.size());
+    return source == address.address || source == address.network().address;
   });
 }
 
-// False if the table was changed by others so that it is not known whether all of it is gone.
-bool remove_from_nf_tables(netlink::Socket& socket, Family family, const MasqueradeSpec& spec) {
-  const NftTable table = nat_table(family);
+// The attachment's jumps, and the chain unless the same container has another interface in this
+// network.
+NatRemoval plan_removal(NatTable& table, const MasqueradeSpec& spec, Family family) {
   const std::string chain = chain_of(spec);
   const std::vector<Prefix> addresses = addresses_of(spec, family);
-  NftTransaction transaction(table);
+  NatRemoval out;
+  if (!table.has_chain(chain)) return out;
   bool has_others = false;
-  const NftRuleGlimpse jumps = nft_glimpse_rules(socket, table, kPostrouting);
-  for (const NftRuleInfo& rule : jumps.rules) {
+  for (NatRule& rule : table.rules(kPostrouting)) {
     if (rule.target != chain) continue;
     if (spec.addresses.empty() || is_source_of(addresses, rule.source)) {
-      transaction.delete_rule(kPostrouting, rule.handle);
-    } else {
-      // The same container has another interface in this network.
-      has_others = true;
-    }
-  }
-  // The kernel does not delete a chain that a jump leads to: then none was overlooked.
-  if (!has_others) transaction.flush_chain(chain).delete_chain(chain);
-  transaction.commit(socket, cat("remove chain ", chain, " from ", table.to_string()));
-  return !has_others || jumps.complete;
-}
-
-void remove_until_gone(netlink::Socket& socket, Family family, const MasqueradeSpec& spec) {
-  for (int attempt = 0; nft_chain_use(socket, nat_table(family), chain_of(spec)); ++attempt) {
-    try {
-      if (remove_from_nf_tables(socket, family, spec)) return;
-      if (attempt == kMaxAttempts) {
-        throw Error(Code::kTryAgainLater, cat("remove the rules of chain ", chain_of(spec),
-                                              ": the list kept changing while it was read"));
-      }
-    } catch (const Error& error) {
-      // Somebody else removed a part of it meanwhile, or kept us from seeing all of it.
-      const bool changed = error.sys_errno == ENOENT || error.sys_errno == EBUSY;
-      if (!changed || attempt == kMaxAttempts) throw;
-    }
-  }
-}
-
-// "10.1.0.2/32" of a line of -S; empty without a source.
-std::string_view source_of(std::string_view line) {
-  const std::size_t start = line.find(" -s ");
-  if (start == std::string_view::npos) return {};
-  const std::string_view rest = line.substr(start + 4);
-  return rest.substr(0, rest.find(' '));
-}
-
-bool is_legacy_source_of(const std::vector<Prefix>& addresses, std::string_view source) {
-  return std::any_of(addresses.begin(), addresses.end(), [&](const Prefix& address) {
-    return source == Prefix::host(address.address).to_string() ||
-           source == address.network().to_string();
-  });
-}
-
-// With the programs of the older implementation, whose rules netlink does not show.
-void remove_from_legacy(Family family, const MasqueradeSpec& spec) {
-  const Iptables iptables(family, spec.search_path, IptablesVariant::kLegacy);
-  if (!iptables.is_installed()) return;
-  const std::string chain = chain_of(spec);
-  const std::vector<Prefix> addresses = addresses_of(spec, family);
-  const std::vector<std::string> end = {cat("-F ", chain), cat("-X ", chain)};
-
-  std::vector<std::string> lines;
-  for (const std::string& rule : rules_of(spec, family).jump) lines.push_back(cat("-D ", rule));
-  lines.insert(lines.end(), end.begin(), end.end());
-  if (!addresses.empty() && iptables.restore(kTable, lines).ok()) return;
-
-  lines.clear();
-  bool has_others = false;
-  for (const std::string& line : iptables.list(kTable, kPostrouting)) {
-    if (!line.ends_with(cat(" -j ", chain))) continue;
-    if (spec.addresses.empty() || is_legacy_source_of(addresses, source_of(line))) {
-      lines.push_back(cat("-D ", line.substr(3)));
+      out.rules.push_back({std::string(kPostrouting), std::move(rule)});
     } else {
       has_others = true;
     }
   }
-  const bool has_chain = iptables.run(kTable, {"-S", chain}).ok();
-  if (has_chain && !has_others) lines.insert(lines.end(), end.begin(), end.end());
-  if (lines.empty()) return;
-  const os::Exit exit = iptables.restore(kTable, lines);
-  if (!exit.ok()) throw refused(iptables, cat("remove chain ", chain), exit);
+  if (!has_others) out.chains.push_back(chain);
+  return out;
 }
 
 bool is_masquerade_chain(std::string_view name) {
@@ -213,59 +137,23 @@ bool is_in(const ChainNames& names, std::string_view name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
 
-void gc_nf_tables(netlink::Socket& socket, Family family, std::string_view network,
-                  const ChainNames& kept) {
-  const NftTable table = nat_table(family);
+NatRemoval plan_gc(NatTable& table, std::string_view network, const ChainNames& kept) {
   const std::string comment = network_comment(network);
-  const std::vector<NftRuleInfo> jumps = nft_list_rules(socket, table, kPostrouting);
-  for (const std::string& chain : nft_list_chains(socket, table, kChainPrefix)) {
+  NatRemoval out;
+  for (std::string& chain : table.chains(kChainPrefix)) {
     if (!is_masquerade_chain(chain) || is_in(kept, chain)) continue;
-    const std::vector<NftRuleInfo> rules = nft_list_rules(socket, table, chain);
-    if (std::none_of(rules.begin(), rules.end(),
-                     [&](const NftRuleInfo& rule) { return rule.comment.starts_with(comment); })) {
-      continue;  // of another network
-    }
-    NftTransaction transaction(table);
-    for (const NftRuleInfo& jump : jumps) {
-      if (jump.target == chain) transaction.delete_rule(kPostrouting, jump.handle);
-    }
-    transaction.flush_chain(chain).delete_chain(chain);
-    transaction.commit(socket, cat("remove chain ", chain, " from ", table.to_string()));
+    const std::vector<NatRule> rules = table.rules(chain);
+    const bool is_of_network = std::any_of(rules.begin(), rules.end(), [&](const NatRule& rule) {
+      return rule.comment.starts_with(comment);
+    });
+    if (is_of_network) out.chains.push_back(std::move(chain));
   }
-}
-
-// "CNI-..." of `-A CNI-... ` or `... -j CNI-...`; empty without.
-std::string chain_in(const std::string& line) {
-  for (const std::string_view before : {"-A ", " -j "}) {
-    const std::size_t start = line.find(cat(before, kChainPrefix));
-    if (start == std::string::npos) continue;
-    std::string name = line.substr(start + before.size(), kChainLength);
-    if (is_masquerade_chain(name)) return name;
+  if (out.chains.empty()) return out;
+  for (NatRule& jump : table.rules(kPostrouting)) {
+    if (!is_in(out.chains, jump.target)) continue;
+    out.rules.push_back({std::string(kPostrouting), std::move(jump)});
   }
-  return {};
-}
-
-void gc_legacy(Family family, std::string_view network, const ChainNames& kept,
-               std::string_view search_path) {
-  const Iptables iptables(family, search_path, IptablesVariant::kLegacy);
-  if (!iptables.is_installed()) return;
-  const std::string comment = iptables_quoted(network_comment(network));
-  const std::string wanted = comment.substr(0, comment.size() - 1);
-  std::vector<std::string> lines;
-  ChainNames stale;
-  for (const std::string& line : iptables.list(kTable, {})) {
-    const std::string chain = chain_in(line);
-    if (chain.empty() || is_in(kept, chain) || line.find(wanted) == std::string::npos) continue;
-    if (line.starts_with(cat("-A ", kPostrouting))) lines.push_back(cat("-D ", line.substr(3)));
-    if (!is_in(stale, chain)) stale.push_back(chain);
-  }
-  for (const std::string& chain : stale) {
-    lines.push_back(cat("-F ", chain));
-    lines.push_back(cat("-X ", chain));
-  }
-  if (lines.empty()) return;
-  const os::Exit exit = iptables.restore(kTable, lines);
-  if (!exit.ok()) throw refused(iptables, "remove chains of containers that are gone", exit);
+  return out;
 }
 
 }  // namespace
@@ -295,20 +183,16 @@ void IptablesMasquerading::add(const Iptables& iptables, Family family,
 
 bool IptablesMasquerading::has_chain(netlink::Socket& socket, Family family,
                                      const MasqueradeSpec& spec) {
-  return nft_chain_use(socket, nat_table(family), chain_of(spec)).has_value() ||
+  return nat_table_over_netlink(socket, family)->has_chain(chain_of(spec)) ||
          legacy_iptables_has(family, kTable);
 }
 
 void IptablesMasquerading::remove(netlink::Socket* socket, const MasqueradeSpec& spec) {
-  ErrorList errors;
-  for (const Family family : {Family::kIpv4, Family::kIpv6}) {
-    if (socket != nullptr) errors.run([&] { remove_until_gone(*socket, family, spec); });
-    const bool is_concerned = spec.addresses.empty() || !addresses_of(spec, family).empty();
-    if (is_concerned && legacy_iptables_has(family, kTable)) {
-      errors.run([&] { remove_from_legacy(family, spec); });
-    }
-  }
-  errors.throw_if_any();
+  for_each_nat_table(socket, spec.search_path, [&](Family family, const ReadNatTable& read) {
+    remove_from_nat_table(
+        read, [&](NatTable& table) { return plan_removal(table, spec, family); },
+        cat("remove chain ", chain_of(spec), " from table nat"));
+  });
 }
 
 void IptablesMasquerading::check(const Iptables& iptables, Family family,
@@ -324,14 +208,11 @@ void IptablesMasquerading::check(const Iptables& iptables, Family family,
 void IptablesMasquerading::gc(netlink::Socket* socket, std::string_view network,
                               std::span<const Attachment> valid, std::string_view search_path) {
   const ChainNames kept = valid_chains(network, valid);
-  ErrorList errors;
-  for (const Family family : {Family::kIpv4, Family::kIpv6}) {
-    if (socket != nullptr) errors.run([&] { gc_nf_tables(*socket, family, network, kept); });
-    if (legacy_iptables_has(family, kTable)) {
-      errors.run([&] { gc_legacy(family, network, kept, search_path); });
-    }
-  }
-  errors.throw_if_any();
+  for_each_nat_table(socket, search_path, [&](Family /*family*/, const ReadNatTable& read) {
+    remove_from_nat_table(
+        read, [&](NatTable& table) { return plan_gc(table, network, kept); },
+        cat("remove the masquerade of network ", network, "'s containers that are gone"));
+  });
 }
 
 }  // namespace cni::netfilter

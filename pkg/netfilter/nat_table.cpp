@@ -22,13 +22,21 @@ NftTable nat_table(Family family) {
   return {family == Family::kIpv4 ? NftFamily::kIpv4 : NftFamily::kIpv6, std::string(kTable)};
 }
 
-NatRule rule_of(NftRuleInfo&& info) {
+// The octets that a source is compared with are fewer for a network of whole octets.
+std::optional<Ip> first_address(std::string octets, Family family) {
+  if (octets.empty()) return std::nullopt;
+  octets.resize(family == Family::kIpv4 ? 4 : 16, '\0');
+  return Ip::from_bytes(octets.data(), octets.size());
+}
+
+NatRule rule_of(NftRuleInfo&& info, Family family) {
   NatRule out;
   out.handle = info.handle;
   out.comment = std::move(info.comment);
   out.target = info.target.empty() ? std::move(info.extension) : std::move(info.target);
   out.protocol = info.protocol;
   out.ports = std::move(info.ports);
+  out.source = first_address(std::move(info.source), family);
   out.destination = Ip::from_bytes(info.destination.data(), info.destination.size());
   out.dnat_address = info.dnat_address;
   out.mark = info.mark;
@@ -44,17 +52,21 @@ NatRule rule_of(NftRuleInfo&& info) {
 class NetlinkNatTable : public NatTable {
  public:
   NetlinkNatTable(netlink::Socket& socket, Family family)
-      : socket_(socket), table_(nat_table(family)) {}
+      : socket_(socket), family_(family), table_(nat_table(family)) {}
 
   bool has_chain(std::string_view chain) override {
     return nft_chain_use(socket_, table_, chain).has_value();
+  }
+
+  std::vector<std::string> chains(std::string_view prefix) override {
+    return nft_list_chains(socket_, table_, prefix);
   }
 
   std::vector<NatRule> rules(std::string_view chain) override {
     NftRuleGlimpse glimpse = nft_glimpse_rules(socket_, table_, chain);
     is_complete_ = is_complete_ && glimpse.complete;
     std::vector<NatRule> out;
-    for (NftRuleInfo& info : glimpse.rules) out.push_back(rule_of(std::move(info)));
+    for (NftRuleInfo& info : glimpse.rules) out.push_back(rule_of(std::move(info), family_));
     return out;
   }
 
@@ -79,6 +91,7 @@ class NetlinkNatTable : public NatTable {
 
  private:
   netlink::Socket& socket_;
+  Family family_;
   NftTable table_;
   bool is_complete_ = true;
 };
@@ -152,6 +165,9 @@ bool take_option(const std::string& option, const std::string& value, NatRule& o
     out.protocol = protocol_number(value);
   } else if (option == "--dport" || option == "--dports") {
     out.ports = ports_in(value);
+  } else if (option == "-s") {
+    if (const auto source = Prefix::parse(value)) out.source = source->address;
+    out.has_more_conditions = true;
   } else if (option == "-d") {
     out.destination = single_address(value);
     out.has_more_conditions = true;
@@ -202,6 +218,14 @@ class ListedNatTable : public NatTable {
   }
 
   bool has_chain(std::string_view chain) override { return chains_.find(chain) != chains_.end(); }
+
+  std::vector<std::string> chains(std::string_view prefix) override {
+    std::vector<std::string> out;
+    for (const auto& [name, rules] : chains_) {
+      if (name.starts_with(prefix)) out.push_back(name);
+    }
+    return out;
+  }
 
   std::vector<NatRule> rules(std::string_view chain) override {
     const auto found = chains_.find(chain);
@@ -280,6 +304,21 @@ void remove_from_nat_table(const ReadNatTable& read, const PlanNatRemoval& plan,
       if (!changed || attempt == kMaxAttempts) throw;
     }
   }
+}
+
+void for_each_nat_table(netlink::Socket* socket, std::string_view search_path,
+                        const OnNatTable& fn) {
+  ErrorList errors;
+  for (const Family family : {Family::kIpv4, Family::kIpv6}) {
+    if (socket != nullptr) {
+      errors.run([&] { fn(family, [&] { return nat_table_over_netlink(*socket, family); }); });
+    }
+    if (!legacy_iptables_has(family, kTable)) continue;
+    const Iptables iptables(family, search_path, IptablesVariant::kLegacy);
+    if (!iptables.is_installed()) continue;
+    errors.run([&] { fn(family, [&] { return nat_table_by_program(iptables); }); });
+  }
+  errors.throw_if_any();
 }
 
 }  // namespace cni::netfilter

@@ -23,6 +23,7 @@ struct NatRule {
   std::string target;                // the chain or extension that it ends in
   std::uint8_t protocol = 0;         // IPPROTO_; 0 without
   std::vector<std::uint16_t> ports;  // of the destination; empty without
+  std::optional<Ip> source;          // an address, or the first one of a network
   std::optional<Ip> destination;     // a single address
   std::optional<Ip> dnat_address;    // where DNAT sends
   std::optional<std::uint32_t> mark;
@@ -46,6 +47,8 @@ class NatTable {
   virtual ~NatTable() = default;
 
   virtual bool has_chain(std::string_view chain) = 0;
+  // The names of the chains that begin with prefix.
+  virtual std::vector<std::string> chains(std::string_view prefix) = 0;
   // None without the chain. While others change the table some may be missing: is_complete is
   // false then.
   virtual std::vector<NatRule> rules(std::string_view chain) = 0;
@@ -68,5 +71,12 @@ using ReadNatTable = std::function<std::unique_ptr<NatTable>()>;
 using PlanNatRemoval = std::function<NatRemoval(NatTable&)>;
 void remove_from_nat_table(const ReadNatTable& read, const PlanNatRemoval& plan,
                            std::string_view operation);
+
+// Runs fn(family, read) for every table that there may be something in. The socket is null on a
+// kernel without nf_tables; programs are only run where the older implementation has rules. Goes on
+// after a failure, and throws one error at the end.
+using OnNatTable = std::function<void(Family, const ReadNatTable&)>;
+void for_each_nat_table(netlink::Socket* socket, std::string_view search_path,
+                        const OnNatTable& fn);
 
 }  // namespace cni::netfilter

@@ -169,22 +169,6 @@ NatRemoval plan_gc(NatTable& table, std::string_view network, const ChainNames& 
   return out;
 }
 
-// Runs fn(family, read) for every table there may be something in; read gives the table.
-template <class Fn>
-void for_each_table(netlink::Socket* socket, std::string_view search_path, Fn&& fn) {
-  ErrorList errors;
-  for (const Family family : {Family::kIpv4, Family::kIpv6}) {
-    if (socket != nullptr) {
-      errors.run([&] { fn(family, [&] { return nat_table_over_netlink(*socket, family); }); });
-    }
-    if (!legacy_iptables_has(family, kTable)) continue;
-    const Iptables iptables(family, search_path, IptablesVariant::kLegacy);
-    if (!iptables.is_installed()) continue;
-    errors.run([&] { fn(family, [&] { return nat_table_by_program(iptables); }); });
-  }
-  errors.throw_if_any();
-}
-
 // ---- What ADD does
 
 // Lines for a chain of two rules at most, each for another mark.
@@ -328,7 +312,7 @@ void IptablesPortMap::add(const Iptables& iptables, Connection& connection, Fami
 
 RemovedPorts IptablesPortMap::remove(netlink::Socket* socket, const PortMapSpec& spec) {
   RemovedPorts ports;
-  for_each_table(socket, spec.search_path, [&](Family family, const ReadNatTable& read) {
+  for_each_nat_table(socket, spec.search_path, [&](Family family, const ReadNatTable& read) {
     remove_from_nat_table(
         read, [&](NatTable& table) { return plan_removal(table, spec, family, ports); },
         removal_of(spec));
@@ -360,7 +344,7 @@ RemovedPorts IptablesPortMap::gc(netlink::Socket* socket, std::string_view netwo
   ChainNames kept;
   for (const Attachment& one : valid) kept.push_back(port_map_chain(network, one.container_id));
   RemovedPorts ports;
-  for_each_table(socket, search_path, [&](Family family, const ReadNatTable& read) {
+  for_each_nat_table(socket, search_path, [&](Family family, const ReadNatTable& read) {
     remove_from_nat_table(
         read, [&](NatTable& table) { return plan_gc(table, network, kept, family, ports); },
         cat("remove published ports of network ", network, " whose containers are gone"));

@@ -63,7 +63,8 @@ traces() {
   if [[ -d /run/cni-exec-plugins ]]; then ls -A /run/cni-exec-plugins; fi
   find /var/lib/cni/networks -name '[0-9]*' -printf '%f\n' 2>/dev/null | sort || true
   iptables -t nat -S 2>/dev/null | grep -- CNI- || true
-  nft list ruleset 2>/dev/null | grep -E 'saddr (10|fd)|cni-br-iface' || true
+  # The rule for a subnet stays, as the set of its containers does.
+  nft list ruleset 2>/dev/null | grep -E 'saddr (10|fd)|cni-br-iface|elements = ' | grep -v '@published_within_' || true
 }
 
 # check_result LIST RESULT: CHECK of every plugin of a network for eth0 of the namespace c1, with the result of ADD. CNI_PATH may have

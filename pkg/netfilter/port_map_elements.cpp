@@ -37,7 +37,16 @@ std::uint16_t port_in(std::string_view key) {
 
 std::string holding_of(const PortMapSpec& spec, Family family) {
   const auto count = static_cast<std::uint32_t>(mappings_of(spec, family).size());
-  return nft_number(count | (has_guards(spec, family) ? kHasGuards : 0));
+  return nft_number(count | (has_guards(spec, family) ? kHasGuards : 0)) +
+         nft_number(static_cast<std::uint32_t>(spec.host_link));
+}
+
+// One of the numbers that nft_number has written.
+std::uint32_t number_in(std::string_view octets, std::size_t position) {
+  std::uint32_t out = 0;
+  if (octets.size() < (position + 1) * sizeof out) return 0;
+  std::memcpy(&out, octets.data() + position * sizeof out, sizeof out);
+  return out;
 }
 
 // 127.0.0.1 reaches what is published on all addresses, or on a loopback one.
@@ -81,14 +90,14 @@ bool leads_to(const NftElement& element, const Ip& target) {
 }
 
 Holding holding_in(const NftElement& owner) {
-  std::uint32_t value = 0;
-  std::memcpy(&value, owner.data.data(), std::min(owner.data.size(), sizeof value));
-  return {value & ~kHasGuards, (value & kHasGuards) != 0};
+  const std::uint32_t value = number_in(owner.data, 0);
+  return {value & ~kHasGuards, (value & kHasGuards) != 0,
+          netlink::LinkIndex{static_cast<int>(number_in(owner.data, 1))}};
 }
 
-std::string owner_key(const Owner& owner) {
+std::string owner_key(std::string_view digest) {
   // 16 digits, "-" and 16 digits.
-  std::string digits = owner_id(owner);
+  std::string digits(digest);
   std::erase(digits, '-');
   const std::vector<std::uint8_t> octets = octets_of_hex(digits);
   return std::string(octets.begin(), octets.end());
@@ -157,7 +166,8 @@ std::vector<Placed> elements_of(const PortMapSpec& spec, const Prefix& target) {
   if (mappings.empty()) return {};
 
   std::vector<Placed> out = {
-      {std::string(kOwners), {owner_key(spec.owner), holding_of(spec, family), {}, comment}}};
+      {std::string(kOwners),
+       {owner_key(owner_id(spec.owner)), holding_of(spec, family), {}, comment}}};
   for (const std::string_view map : {kPorts, kAddressPorts}) {
     for (const PortMapping& mapping : mappings) {
       if (map_of(mapping) != map) continue;

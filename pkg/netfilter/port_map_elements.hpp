@@ -29,7 +29,7 @@ inline constexpr std::string_view kGuardedAddressPorts = "guarded_address_ports"
 // ::1, or all of them.
 inline constexpr std::string_view kFromLocalhost = "published_from_localhost";
 inline constexpr std::string_view kFromAnywhere = "published_from_anywhere";
-// The attachments: the digest that their comments begin with, and how many ports they have here.
+// The attachments: the digest that their comments begin with, and what Holding says.
 inline constexpr std::string_view kOwners = "published_owners";
 // What the names of sets with the containers of one subnet begin with.
 inline constexpr std::string_view kWithinPrefix = "published_within_";
@@ -49,13 +49,16 @@ std::string key_of(const PortMapping& mapping);
 // Whether an element of kPorts or kAddressPorts leads to that address.
 bool leads_to(const NftElement& element, const Ip& target);
 
-// What an element of kOwners says: how many ports the attachment has in the family.
+// What an element of kOwners says: how many ports the attachment has in the family, and the host's
+// end of its link.
 struct Holding {
   std::uint32_t ports = 0;
   bool has_guards = false;
+  netlink::LinkIndex host_link = netlink::LinkIndex::kNone;
 };
 Holding holding_in(const NftElement& owner);
-std::string owner_key(const Owner& owner);
+// The key of an attachment, by its digest (owner_id).
+std::string owner_key(std::string_view digest);
 
 // All elements of one attachment in one family, but for guards. Those of one set stand together.
 std::vector<Placed> elements_of(const PortMapSpec& spec, const Prefix& target);

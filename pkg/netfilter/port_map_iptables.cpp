@@ -281,6 +281,22 @@ std::size_t count_present(const Iptables& iptables, const Lines& rules) {
   return missing - 1;
 }
 
+// To compare one rule with a chain takes iptables over nf_tables as long as the chain is. So for
+// many of them it is asked what it has, and only about those that are not among it.
+void leave_out_printed(const Iptables& iptables, const std::string& chain, Lines& rules) {
+  constexpr std::size_t kMany = 48;
+  if (rules.size() < kMany) return;
+  std::set<std::string> printed;
+  for (const NatRule& rule : nat_table_by_program(iptables)->rules(chain)) {
+    printed.insert(cat(chain, ' ', rule.specification));
+  }
+  rules.erase(std::remove_if(rules.begin(), rules.end(),
+                             [&](const std::string& rule) {
+                               return printed.count(printed_port_map_rule(rule)) > 0;
+                             }),
+              rules.end());
+}
+
 }  // namespace
 
 void IptablesPortMap::add(const Iptables& iptables, Connection& connection, Family family,
@@ -328,7 +344,9 @@ void IptablesPortMap::check(const Iptables& iptables, Family family, const PortM
     rules.insert(rules.end(), {mark.set_mark, mark.masquerade, mark.jump});
   }
   for (const EntryRule& entry : port_map_entries(spec, family)) rules.push_back(entry.rule);
-  for (std::string& rule : port_map_rules(spec, family)) rules.push_back(std::move(rule));
+  Lines own = port_map_rules(spec, family);
+  leave_out_printed(iptables, chain_of(spec), own);
+  rules.insert(rules.end(), own.begin(), own.end());
 
   const std::size_t present = count_present(iptables, rules);
   if (present == rules.size()) return;

@@ -112,7 +112,7 @@ std::vector<NftSet> base_sets(Family family) {
        "Containers to which everybody is masqueraded"},
       {std::string(kOwners),
        {NftType::kIpv6Address},
-       {NftType::kMark},
+       {NftType::kMark, NftType::kLinkIndex},
        false,
        "Attachments with published ports, and how many"},
   };

@@ -50,6 +50,9 @@ bool uses_own_mark(const PortMapSpec& spec);
 // The rules of the attachment's chain.
 std::vector<std::string> port_map_rules(const PortMapSpec& spec, Family family);
 
+// Such a rule as -S prints it, behind "-A ".
+std::string printed_port_map_rule(std::string_view rule);
+
 // The rules that lead to it, each for at most 15 ports of a protocol.
 struct EntryRule {
   Transport transport = Transport::kTcp;

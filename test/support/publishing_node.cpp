@@ -65,7 +65,7 @@ std::string to_string(ContainerNetwork network) {
                                                 : "bridge with hairpinMode";
 }
 
-PublishingNode::PublishingNode(ContainerNetwork network, std::string folder)
+PublishingNode::PublishingNode(ContainerNetwork network, std::string folder, const json& more)
     : folder_(std::move(folder)) {
   skip_detection({});
   run_ok({"sysctl", "-q", "-w", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1",
@@ -76,6 +76,7 @@ PublishingNode::PublishingNode(ContainerNetwork network, std::string folder)
   connect("foreign", "up2", {"198.51.100.1/24", "2001:db8:2::1/64"},
           {"198.51.100.2/24", "2001:db8:2::2/64"});
   json own = network_config(network);
+  own.update(more);
   own["ipam"] = static_ipam("10.22.0.", "fd00:22::", "2");
   attach("c1", own);
   own["ipam"] = static_ipam("10.22.0.", "fd00:22::", "3");

@@ -29,8 +29,9 @@ class PublishingNode {
   static constexpr std::uint16_t kHostPort = 8080;
   static constexpr std::uint16_t kContainerPort = 80;
 
-  // folder: where the plugins are.
-  explicit PublishingNode(ContainerNetwork network, std::string folder = CNI_TEST_BIN_DIR);
+  // folder: where the plugins are. more: keys for the main plugin of c1 and c2.
+  explicit PublishingNode(ContainerNetwork network, std::string folder = CNI_TEST_BIN_DIR,
+                          const json& more = json::object());
 
   // Calls portmap for c1 with that configuration; backend, name, version, prevResult and the rest
   // are filled in. The container stands in for another one of the node.

@@ -262,19 +262,20 @@ std::vector<std::string> chains_of(const IptablesFirewall::Removal& what, Family
   return out;
 }
 
-void remove_from_nf_tables(netlink::Socket& socket, Family family,
-                           const IptablesFirewall::Removal& what) {
-  const std::vector<std::string> names = chains_of(what, family);
-  const NftTable table = iptables_nft_table(family, kTable);
+// Both families in one transaction: the kernel takes its time after each.
+void remove_from_nf_tables(netlink::Socket& socket, const IptablesFirewall::Removal& what) {
   for (int attempt = 0;; ++attempt) {
-    const auto there = IptablesChains::over_netlink(socket, family, kTable, names);
-    const Deletion deletion = deletion_of(there, what, family);
-    if (deletion.empty()) return;
-    NftTransaction transaction(table);
-    for (const auto& [chain, rule] : deletion.rules) transaction.delete_rule(chain, rule.handle);
-    for (const std::string& chain : deletion.chains) transaction.delete_chain(chain);
+    NftTransaction transaction(iptables_nft_table(Family::kIpv4, kTable));
+    for (const Family family : kFamilies) {
+      const auto there =
+          IptablesChains::over_netlink(socket, family, kTable, chains_of(what, family));
+      const Deletion deletion = deletion_of(there, what, family);
+      transaction.on(iptables_nft_table(family, kTable));
+      for (const auto& [chain, rule] : deletion.rules) transaction.delete_rule(chain, rule.handle);
+      for (const std::string& chain : deletion.chains) transaction.delete_chain(chain);
+    }
     try {
-      transaction.commit(socket, cat("remove firewall rules from ", table.to_string()));
+      transaction.commit(socket, "remove firewall rules of iptables from nf_tables");
       return;
     } catch (const Error& error) {
       // Others have removed one of these meanwhile, or put another rule into a chain.
@@ -332,12 +333,10 @@ void IptablesFirewall::add(netlink::Socket* socket, const FirewallSpec& spec, Pa
 
 void IptablesFirewall::remove(netlink::Socket* socket, const Removal& what) {
   ErrorList errors;
+  if (socket != nullptr) errors.run([&] { remove_from_nf_tables(*socket, what); });
   for (const Family family : kFamilies) {
-    if (chains_of(what, family).empty()) continue;
-    if (socket != nullptr) errors.run([&] { remove_from_nf_tables(*socket, family, what); });
-    if (legacy_iptables_has(family, kTable)) {
-      errors.run([&] { remove_from_legacy(family, what); });
-    }
+    if (chains_of(what, family).empty() || !legacy_iptables_has(family, kTable)) continue;
+    errors.run([&] { remove_from_legacy(family, what); });
   }
   errors.throw_if_any();
 }

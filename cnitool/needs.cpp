@@ -36,11 +36,33 @@ bool checks_mac_addresses(const json& config) { return is_true(config, "macspoof
 bool is_gateway(const json& config) {
   return is_true(config, "isGateway") || is_true(config, "isDefaultGateway");
 }
+// portmap's own key.
+bool publishes_with_any(const json& config) {
+  const bool has_conditions = config.contains("conditionsV4") || config.contains("conditionsV6");
+  return text_of(config, "backend").empty() && !has_conditions &&
+         text_of(config, "externalSetMarkChain").empty();
+}
+bool publishes_with_iptables(const json& config) {
+  return text_of(config, "backend") == "iptables";
+}
+bool publishes_with_nftables(const json& config) {
+  return text_of(config, "backend") == "nftables";
+}
 bool has_vlans(const json& config) {
   const auto vlan = config.find("vlan");
   const auto trunk = config.find("vlanTrunk");
   return (vlan != config.end() && vlan->is_number() && vlan->get<double>() != 0) ||
          (trunk != config.end() && trunk->is_array() && !trunk->empty());
+}
+
+bool has_elements(const json& config, const char* key) {
+  const auto found = config.find(key);
+  return found != config.end() && found->is_array() && !found->empty();
+}
+bool filters_with_iptables(const json& config) { return text_of(config, "backend") == "iptables"; }
+bool filters_with_nftables(const json& config) {
+  return text_of(config, "backend") == "nftables" || has_elements(config, "egressDeny") ||
+         has_elements(config, "egressAllow");
 }
 
 constexpr std::string_view kIpv4Addresses = "IPv4 addresses";
@@ -68,6 +90,11 @@ constexpr Need kNeeds[] = {
     {"dummy", Needed::kLinkType, "dummy"},
     {"dummy", Needed::kSysctl, kIpv6Enabled, kIpv6Addresses},
 
+    // Whether firewalld runs is known at ADD.
+    {"firewall", Needed::kMasquerade, "", "without firewalld"},
+    {"firewall", Needed::kIptables, "", "backend iptables", filters_with_iptables},
+    {"firewall", Needed::kNftables, "", "backend nftables", filters_with_nftables},
+
     {"host-device", Needed::kSysctl, kIpv6Enabled, kIpv6Addresses},
 
     {"ipvlan", Needed::kLinkType, "ipvlan"},
@@ -92,11 +119,15 @@ constexpr Need kNeeds[] = {
     {"vlan", Needed::kSysctl, kIpv6Enabled, kIpv6Addresses},
 
     {"host-local", Needed::kFolder, "/var/lib/cni/networks"},
+
+    {"portmap", Needed::kMasquerade, "", "no backend", publishes_with_any},
+    {"portmap", Needed::kIptables, "", "backend iptables", publishes_with_iptables},
+    {"portmap", Needed::kNftables, "", "backend nftables", publishes_with_nftables},
 };
 
-constexpr std::string_view kPlugins[] = {"loopback", "bridge",     "ptp",         "macvlan",
-                                         "ipvlan",   "vlan",       "host-device", "dummy",
-                                         "tap",      "host-local", "static"};
+constexpr std::string_view kPlugins[] = {
+    "loopback", "bridge", "ptp",      "macvlan",    "ipvlan", "vlan",   "host-device",
+    "dummy",    "tap",    "firewall", "host-local", "static", "portmap"};
 
 }  // namespace
 

@@ -3,10 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "pkg/netfilter/backend.hpp"
 #include "pkg/netfilter/firewall_backends.hpp"
 #include "pkg/netfilter/firewall_state.hpp"
-#include "pkg/netfilter/iptables.hpp"
-#include "pkg/netfilter/nft.hpp"
 #include "pkg/netlink/link.hpp"
 #include "pkg/types/error.hpp"
 
@@ -16,8 +15,8 @@ using netlink::Socket;
 
 namespace {
 
-constexpr std::string_view kIptables = kFirewallBackends[0];
-constexpr std::string_view kNftables = kFirewallBackends[1];
+constexpr std::string_view kIptables = kIptablesBackend;
+constexpr std::string_view kNftables = kNftablesBackend;
 constexpr std::string_view kFirewalld = kFirewallBackends[2];
 
 using Part = IptablesFirewall::Part;
@@ -55,23 +54,15 @@ std::string_view wanted_backend(const FirewallSpec& spec) {
   return FirewalldFirewall::is_running(spec) ? kFirewalld : std::string_view();
 }
 
-bool is_nft_usable() {
-  try {
-    Socket socket = Socket::open(netlink::Protocol::kNetfilter);
-    return nft_usable(socket);
-  } catch (const Error&) {
-    return false;  // that it cannot be opened is the answer
-  }
-}
-
-// True if iptables cannot work for a family that is needed. Costs executions: asked only after a
-// failure.
-bool is_iptables_unusable(const FirewallSpec& spec) {
+// What iptables, or nftables in its place, has to do: all of it, or the policy beside firewalld.
+BackendChoice choice_of(const FirewallSpec& spec) {
+  BackendChoice out;
+  if (spec.backend == kIptables || spec.backend == kNftables) out.backend = spec.backend;
   for (const Family family : {Family::kIpv4, Family::kIpv6}) {
-    if (addresses_of(spec, family).empty()) continue;
-    if (!Iptables(family, spec.search_path).is_usable()) return true;
+    if (!addresses_of(spec, family).empty()) out.families.push_back(family);
   }
-  return false;
+  out.search_path = spec.search_path;
+  return out;
 }
 
 std::string undo_name(const FirewallSpec& spec) {
@@ -82,36 +73,6 @@ void add_nftables(const FirewallSpec& spec, os::Undo& undo) {
   Connection connection;
   NftFirewall::add(connection.get(), spec);
   undo.push(undo_name(spec), [spec] { remove_firewall(spec); });
-}
-
-// Whether nftables may do what iptables cannot.
-bool may_use_nftables(const FirewallSpec& spec) {
-  return spec.backend != kIptables && is_iptables_unusable(spec) && is_nft_usable();
-}
-
-// The record comes first: a DEL after we are killed removes what it says.
-void add_recorded(const FirewallSpec& spec, std::string_view backend, os::Undo& undo) {
-  undo.push(undo_name(spec), [spec] { remove_firewall(spec); });
-  Connection connection;
-  const auto lock = FirewallRecords::lock();
-  const bool is_firewalld = backend == kFirewalld;
-  const FirewallRecord record =
-      FirewallRecords::write({.owner = spec.owner,
-                              .backend = std::string(backend),
-                              .addresses = spec.addresses,
-                              .zone = is_firewalld ? spec.zone : std::string(),
-                              .bridge = spec.bridge,
-                              .policy = spec.ingress_policy,
-                              .host_links = spec.host_links});
-  if (is_firewalld) FirewalldFirewall::add(spec);
-  try {
-    IptablesFirewall::add(connection.find(), spec, is_firewalld ? Part::kPolicy : Part::kAll);
-  } catch (const Error&) {
-    if (!may_use_nftables(spec)) throw;
-    NftFirewall::add(connection.get(), spec);
-    // nftables' elements say themselves whose they are.
-    if (!is_firewalld) FirewallRecords::remove(record);
-  }
 }
 
 // What protects a bridge: which policies its attachments other than the owner's have, and which
@@ -168,18 +129,53 @@ std::vector<Ip> used_by_nobody_else(const std::vector<Ip>& addresses, const Owne
   return out;
 }
 
-void remove_recorded(Socket* socket, const FirewallRecord& record, const FirewallSpec& spec) {
+// The attachment's rules of iptables, without those that others need.
+void remove_from_iptables(Socket* socket, const FirewallRecord& record, const FirewallSpec& spec) {
   IptablesFirewall::Removal removal{
       .addresses = used_by_nobody_else(record.addresses, record.owner),
-      .bridge = {},
-      .policies = {},
-      .is_bridge_free = false,
       .search_path = spec.search_path};
   ErrorList errors;
   errors.run([&] { find_unneeded_policies(record, removal); });
-  errors.run([&] { FirewalldFirewall::remove(spec.bus_address, record.zone, removal.addresses); });
   errors.run([&] { IptablesFirewall::remove(socket, removal); });
   errors.throw_if_any();
+}
+
+void remove_recorded(Socket* socket, const FirewallRecord& record, const FirewallSpec& spec) {
+  ErrorList errors;
+  errors.run([&] {
+    FirewalldFirewall::remove(spec.bus_address, record.zone,
+                              used_by_nobody_else(record.addresses, record.owner));
+  });
+  errors.run([&] { remove_from_iptables(socket, record, spec); });
+  errors.throw_if_any();
+}
+
+// The record comes first: a DEL after we are killed removes what it says.
+void add_recorded(const FirewallSpec& spec, std::string_view backend, os::Undo& undo) {
+  undo.push(undo_name(spec), [spec] { remove_firewall(spec); });
+  Connection connection;
+  const auto lock = FirewallRecords::lock();
+  const bool is_firewalld = backend == kFirewalld;
+  const FirewallRecord record =
+      FirewallRecords::write({.owner = spec.owner,
+                              .backend = std::string(backend),
+                              .addresses = spec.addresses,
+                              .zone = is_firewalld ? spec.zone : std::string(),
+                              .bridge = spec.bridge,
+                              .policy = spec.ingress_policy,
+                              .host_links = spec.host_links});
+  if (is_firewalld) FirewalldFirewall::add(spec);
+  const Part part = is_firewalld ? Part::kPolicy : Part::kAll;
+  with_backend(
+      choice_of(spec),
+      {.iptables = [&] { IptablesFirewall::add(connection.find(), spec, part); },
+       .take_back_iptables = [&] { remove_from_iptables(connection.find(), record, spec); },
+       .nftables =
+           [&] {
+             NftFirewall::add(connection.get(), spec);
+             // nftables' elements say themselves whose they are.
+             if (!is_firewalld) FirewallRecords::remove(record);
+           }});
 }
 
 template <class T>
@@ -342,17 +338,10 @@ void probe_firewall(const FirewallSpec& spec) {
                 "firewalld does not run: nobody has the name org.fedoraproject.FirewallD1 on the "
                 "system's message bus");
   }
-  if (backend != kIptables && is_nft_usable()) return;
-  if (backend == kNftables) {
-    throw Error(Code::kPluginNotAvailable,
-                "a firewall with nftables is not possible: the kernel refuses its chains "
-                "(nf_tables missing, or no CAP_NET_ADMIN)");
-  }
-  if (Iptables(Family::kIpv4, spec.search_path).is_usable()) return;
-  throw Error(Code::kPluginNotAvailable,
-              cat("a firewall with iptables is not possible: iptables and iptables-restore are "
-                  "missing in PATH, or cannot list rules",
-                  backend.empty() ? ", and nftables is not usable either" : ""));
+  BackendChoice choice = choice_of(spec);
+  choice.backend = backend;
+  choice.families = {Family::kIpv4};  // which ones the containers have is known at ADD
+  probe_backend(choice, "a firewall");
 }
 
 }  // namespace cni::netfilter

@@ -169,6 +169,14 @@ void add_to_family(netlink::Socket* socket, const FirewallSpec& spec, Family fam
   }
 }
 
+// Null if all are there.
+const Rule* first_missing(const IptablesChains& there, const Rules& rules) {
+  const auto found = std::find_if(rules.begin(), rules.end(), [&](const Rule& rule) {
+    return !there.find(rule.chain, rule.text);
+  });
+  return found == rules.end() ? nullptr : &*found;
+}
+
 // What is to be deleted, found in one look.
 struct Deletion {
   std::vector<std::pair<std::string, IptablesRule>> rules;  // with their chains
@@ -337,14 +345,17 @@ void IptablesFirewall::remove(netlink::Socket* socket, const Removal& what) {
 void IptablesFirewall::check(netlink::Socket* socket, const FirewallSpec& spec, Part part) {
   for (const Family family : kFamilies) {
     if (addresses_of(spec, family).empty()) continue;
+    const Rules rules = rules_of(spec, family, part);
     const Iptables iptables(family, spec.search_path);
-    const IptablesChains there = look(socket, iptables, family, spec);
-    for (const Rule& rule : rules_of(spec, family, part)) {
-      if (there.find(rule.chain, rule.text)) continue;
-      throw Error(Code::kCheckFailed,
-                  cat("expected rule [", rule.text, "] not found in chain ", rule.chain,
-                      " of table filter of ", iptables.name(), " for ", spec.owner.to_string()));
+    const Rule* missing = first_missing(look(socket, iptables, family, spec), rules);
+    // A host that was switched from one implementation to the other has chains in both.
+    if (missing != nullptr && legacy_iptables_has(family, kTable)) {
+      missing = first_missing(IptablesChains::from_program(iptables, kTable), rules);
     }
+    if (missing == nullptr) continue;
+    throw Error(Code::kCheckFailed,
+                cat("expected rule [", missing->text, "] not found in chain ", missing->chain,
+                    " of table filter of ", iptables.name(), " for ", spec.owner.to_string()));
   }
 }
 

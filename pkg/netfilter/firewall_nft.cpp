@@ -35,6 +35,7 @@ struct Placed {
   NftElement element;
   std::string what;  // it is for, for messages
 
+  std::string where() const { return cat("nftables set ", table.to_string(), ' ', set); }
   bool is_at(const Placed& other) const {
     return table.family == other.table.family && set == other.set &&
            element.key == other.element.key;
@@ -49,6 +50,12 @@ Placed placed(std::string_view set, std::string key, std::string what) {
 Placed record_place(const Owner& owner) {
   return placed(filtering::kAttachments,
                 NftKey().ifname(hashed_name("", owner_id(owner), kKeyLength)).take(), "attachment");
+}
+
+std::uint32_t count_in(const NftElement& record) {
+  std::uint32_t out = 0;
+  std::memcpy(&out, record.data.data(), std::min(sizeof out, record.data.size()));
+  return out;
 }
 
 Placed holder_place(const Owner& owner, Use use) {
@@ -165,9 +172,7 @@ Own find_own(Socket& socket, const FirewallSpec& spec) {
   look_up(socket, spec.owner, places_of(spec, uses), out);
   const auto record = find(socket, record_place(spec.owner));
   if (!record) return out;
-  std::uint32_t count = 0;
-  std::memcpy(&count, record->data.data(), std::min(sizeof count, record->data.size()));
-  if (out.elements.size() == count) {
+  if (out.elements.size() == count_in(*record)) {
     out.add(record_place(spec.owner), *record);
     return out;
   }
@@ -262,19 +267,40 @@ void check_shared(Socket& socket, const FirewallSpec& spec) {
   if (has_use(spec, Use::kIsolated) && !spec.host_links.empty()) check(filtering::bridge_part());
 }
 
+// True if it is the attachment's; false if nobody has it.
+bool check_owner(Socket& socket, const FirewallSpec& spec, const Placed& one) {
+  const auto found = find(socket, one);
+  if (!found) return false;
+  if (!is_owned_by(found->comment, spec.owner)) {
+    throw missing(spec, cat(one.where(), " has ", one.what,
+                            " for another attachment: ", describe_owner(found->comment)));
+  }
+  if (found->verdict != one.element.verdict) {
+    throw missing(spec, cat(one.where(), " has the ", one.what, " of another configuration"));
+  }
+  return true;
+}
+
+// Plugins behind this one may have added links of the host to the result, which ADD did not see: so
+// it is the record that says how many ports there are.
 void check_elements(Socket& socket, const FirewallSpec& spec) {
-  for (const Placed& one : elements_of(spec)) {
-    const std::string where = cat("nftables set ", one.table.to_string(), ' ', one.set);
-    const auto found = find(socket, one);
-    if (!found) throw missing(spec, cat(one.what, " is not in ", where));
-    if (!is_owned_by(found->comment, spec.owner)) {
-      throw missing(spec, cat(where, " has ", one.what,
-                              " for another attachment: ", describe_owner(found->comment)));
-    }
-    if (found->verdict != one.element.verdict || found->data != one.element.data) {
-      throw missing(spec, cat(where, " has the ", one.what, " of another configuration"));
+  std::uint32_t found = 0;
+  const Placed* absent_port = nullptr;
+  const std::vector<Placed> elements = elements_of(spec);
+  for (const Placed& one : elements) {
+    if (check_owner(socket, spec, one)) {
+      ++found;
+    } else if (one.set == filtering::kIsolatedPorts) {
+      if (absent_port == nullptr) absent_port = &one;
+    } else {
+      throw missing(spec, cat(one.what, " is not in ", one.where()));
     }
   }
+  const auto record = find(socket, record_place(spec.owner));
+  if (!record || found == count_in(*record) + 1) return;
+  throw missing(spec, absent_port != nullptr
+                          ? cat(absent_port->what, " is not in ", absent_port->where())
+                          : std::string("nftables has more for it than the configuration says"));
 }
 
 void check_uses(Socket& socket, const FirewallSpec& spec) {

@@ -135,6 +135,8 @@ FirewallRecord FirewallRecords::write(FirewallRecord record) {
     for (const std::string& link : earlier->host_links) append_if_absent(record.host_links, link);
     if (record.zone.empty()) record.zone = earlier->zone;
     if (record.bridge.empty()) record.bridge = earlier->bridge;
+    // What was made for it is still there.
+    if (record.policy == IngressPolicy::kOpen) record.policy = earlier->policy;
     if (earlier->bridge != record.bridge) leave(bridge_folder(earlier->bridge), id);
   }
   const std::string text = text_of(record);

@@ -60,14 +60,34 @@ std::string_view Iptables::name() const {
 bool Iptables::is_installed() const { return !program_.empty() && !restore_program_.empty(); }
 
 os::Exit Iptables::restore(std::string_view table, std::span<const std::string> lines) const {
+  return restore(table, lines, Effect::kCommit);
+}
+
+os::Exit Iptables::restore(std::string_view table, std::span<const std::string> lines,
+                           Effect effect) const {
   if (!is_installed()) throw not_installed(name());
   std::string input = cat('*', table, '\n');
   for (const std::string& line : lines) input += cat(line, '\n');
   input += "COMMIT\n";
+  std::vector<std::string> argv = {restore_program_, "--noflush", "--wait"};
+  if (effect == Effect::kTest) argv.emplace_back("--test");
   return run_with_retries({.path = restore_program_,
-                           .argv = {restore_program_, "--noflush", "--wait"},
+                           .argv = std::move(argv),
                            .input = std::move(input),
                            .environment = std::nullopt});
+}
+
+bool Iptables::has_rules(std::string_view table, std::span<const std::string> rules) const {
+  const auto lines = [&](std::string_view command) {
+    std::vector<std::string> out;
+    for (const std::string& rule : rules) out.push_back(cat(command, rule));
+    return out;
+  };
+  if (!restore(table, lines("-C ")).ok()) return false;
+  // The older implementation (ip6tables 1.8.9) says yes for a rule whose ports are others. To
+  // delete rules it compares all of them, and a test keeps them. (A test over nf_tables says yes to
+  // everything.)
+  return !legacy_iptables_has(family_, table) || restore(table, lines("-D "), Effect::kTest).ok();
 }
 
 os::Exit Iptables::run(std::string_view table, const std::vector<std::string>& arguments) const {

@@ -32,6 +32,9 @@ class Iptables {
   // program cannot be run.
   os::Exit restore(std::string_view table, std::span<const std::string> lines) const;
 
+  // Whether all of these rules ("CHAIN specification") are there, as iptables compares them.
+  bool has_rules(std::string_view table, std::span<const std::string> rules) const;
+
   // Runs `iptables -t TABLE --wait arguments...`.
   os::Exit run(std::string_view table, const std::vector<std::string>& arguments) const;
 
@@ -42,6 +45,9 @@ class Iptables {
   bool is_usable() const;
 
  private:
+  enum class Effect { kCommit, kTest };
+  os::Exit restore(std::string_view table, std::span<const std::string> lines, Effect effect) const;
+
   Family family_;
   std::string program_;
   std::string restore_program_;

@@ -78,8 +78,7 @@ Error refused(const Iptables& iptables, std::string_view operation, const os::Ex
 }
 
 bool has_rule(const Iptables& iptables, const std::string& rule) {
-  const std::string line = cat("-C ", rule);
-  return iptables.restore(kTable, {&line, 1}).ok();
+  return iptables.has_rules(kTable, {&rule, 1});
 }
 
 // For a chain that exists: what is missing of the attachment's rules. ACCEPT has to stay before

@@ -270,11 +270,14 @@ void NftMasquerading::check(netlink::Socket& socket, const MasqueradeSpec& spec)
   }
   if (spec.addresses.empty()) return;
   const std::vector<NftRuleInfo> rules = nft_list_rules(socket, table(), kPostrouting);
+  const std::string where = cat("nftables chain ", table().to_string(), ' ', kPostrouting);
   if (std::none_of(rules.begin(), rules.end(),
                    [](const NftRuleInfo& rule) { return rule.target == kChecks; })) {
+    throw missing(spec, spec.addresses[0], cat(where, " does not go to ", kChecks));
+  }
+  if (rules.size() < kPostroutingRules) {
     throw missing(spec, spec.addresses[0],
-                  cat("nftables chain ", table().to_string(), ' ', kPostrouting, " does not go to ",
-                      kChecks));
+                  cat("rules of ", where, " that except multicast are missing"));
   }
 }
 

@@ -146,30 +146,39 @@ std::optional<std::uint32_t> mark_in(std::string_view text) {
   return error == std::errc() ? std::optional(out) : std::nullopt;
 }
 
+// Takes an option and its value; false if the option is not one of those that are known.
+bool take_option(const std::string& option, const std::string& value, NatRule& out) {
+  if (option == "-p") {
+    out.protocol = protocol_number(value);
+  } else if (option == "--dport" || option == "--dports") {
+    out.ports = ports_in(value);
+  } else if (option == "-d") {
+    out.destination = single_address(value);
+    out.has_more_conditions = true;
+  } else if (option == "-j" || option == "-g") {
+    out.target = value;
+  } else if (option == "--comment") {
+    out.comment = value;
+  } else if (option == "--to-destination") {
+    out.dnat_address = address_before_port(value);
+  } else if (option == "--mark" || option == "--set-xmark") {
+    out.mark = mark_in(value);
+  } else {
+    return option == "-m" && (value == "comment" || value == "multiport");
+  }
+  return true;
+}
+
 // A specification as -S prints it: the words behind the chain.
 NatRule read_rule(std::string_view specification) {
   NatRule out;
   out.specification = specification;
   const std::vector<std::string> words = words_of(specification);
-  for (std::size_t i = 0; i + 1 < words.size(); i += 2) {
-    const std::string& option = words[i];
-    const std::string& value = words[i + 1];
-    if (option == "-p") {
-      out.protocol = protocol_number(value);
-    } else if (option == "--dport" || option == "--dports") {
-      out.ports = ports_in(value);
-    } else if (option == "-d") {
-      out.destination = single_address(value);
-      out.has_more_conditions = true;
-    } else if (option == "-j" || option == "-g") {
-      out.target = value;
-    } else if (option == "--comment") {
-      out.comment = value;
-    } else if (option == "--to-destination") {
-      out.dnat_address = address_before_port(value);
-    } else if (option == "--mark" || option == "--set-xmark") {
-      out.mark = mark_in(value);
-    } else if (option != "-m" || (value != "comment" && value != "multiport")) {
+  // Others have any number of values, or none.
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    if (i + 1 < words.size() && take_option(words[i], words[i + 1], out)) {
+      ++i;
+    } else {
       out.has_more_conditions = true;
     }
   }

@@ -38,6 +38,7 @@ std::uint32_t size_of(NftType type) {
   switch (type) {
     case NftType::kIpv4Address:
     case NftType::kMark:
+    case NftType::kLinkIndex:
       return 4;
     case NftType::kIpv6Address:
       return 16;
@@ -71,7 +72,8 @@ std::uint32_t length_of(const std::vector<NftType>& types) {
 
 std::string byte_order(const std::vector<NftType>& types) {
   const bool is_host_order =
-      types.size() == 1 && (types[0] == NftType::kIfname || types[0] == NftType::kMark);
+      types.size() == 1 && (types[0] == NftType::kIfname || types[0] == NftType::kMark ||
+                            types[0] == NftType::kLinkIndex);
   const std::uint32_t order = types.size() > 1 ? 0 : is_host_order ? kHostEndian : kBigEndian;
   return std::string(reinterpret_cast<const char*>(&order), sizeof order);
 }

@@ -47,7 +47,8 @@ enum class NftType : std::uint8_t {
   kEtherAddress = 9,
   kInetProtocol = 12,
   kInetService = 13,
-  kMark = 19,  // 32 bits in host order
+  kMark = 19,       // 32 bits in host order
+  kLinkIndex = 20,  // the same
   kIfname = 41,
 };
 
@@ -148,8 +149,9 @@ struct NftReject {};
 struct NftDestinationNat {
   Family family = Family::kIpv4;
 };
-using NftExpression = std::variant<NftLoad, NftConnection, NftDestinationType, NftCompare, NftMask,
-                                   NftLookup, NftVerdict, NftMasquerade, NftReject, NftDestinationNat>;
+using NftExpression =
+    std::variant<NftLoad, NftConnection, NftDestinationType, NftCompare, NftMask, NftLookup,
+                 NftVerdict, NftMasquerade, NftReject, NftDestinationNat>;
 
 struct NftRule {
   std::vector<NftExpression> expressions;

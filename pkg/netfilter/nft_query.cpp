@@ -77,6 +77,10 @@ class RuleReader {
   // To be called behind the last one.
   void finish() {
     if (protocol_.size() == 1) out_.protocol = static_cast<std::uint8_t>(protocol_[0]);
+    if (std::uint32_t mark = 0; mark_.size() == sizeof mark) {
+      std::memcpy(&mark, mark_.data(), sizeof mark);
+      out_.mark = mark;
+    }
     if (port_.size() != 2) return;
     const auto high = static_cast<std::uint8_t>(port_[0]);
     const auto low = static_cast<std::uint8_t>(port_[1]);
@@ -89,6 +93,7 @@ class RuleReader {
     loaded_ = nullptr;
     if (key == NFT_META_IIFNAME) loaded_ = &out_.iifname;
     if (key == NFT_META_L4PROTO) loaded_ = &protocol_;
+    if (key == NFT_META_MARK) loaded_ = &mark_;
   }
 
   void read_payload(const Attributes& payload) {
@@ -118,6 +123,7 @@ class RuleReader {
   NftRuleInfo& out_;
   std::string protocol_;
   std::string port_;
+  std::string mark_;
   std::string* loaded_ = nullptr;  // where the value of the next comparison belongs
 };
 

@@ -12,6 +12,7 @@
 
 #include "pkg/netfilter/connection.hpp"
 #include "pkg/netfilter/owner.hpp"
+#include "pkg/netlink/link.hpp"
 #include "pkg/os/undo.hpp"
 #include "pkg/types/address.hpp"
 #include "pkg/types/config.hpp"
@@ -47,6 +48,9 @@ struct PortMapSpec {
   std::vector<Prefix> targets;
   // DEL may leave this empty: unknown.
   std::vector<PortMapping> mappings;
+  // The host's end of the container's link, with which the container's ports are gone; kNone:
+  // unknown. Only ADD needs it.
+  netlink::LinkIndex host_link = netlink::LinkIndex::kNone;
   // "iptables", "nftables", or empty: iptables, unless that cannot be used and nftables can.
   std::string backend;
   // Gives connections the host's address where the answer would not come back otherwise: from the

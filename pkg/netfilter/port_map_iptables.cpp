@@ -1,20 +1,18 @@
 #include <algorithm>
-#include <map>
 #include <memory>
+#include <set>
 #include <utility>
 
 #include "pkg/netfilter/nat_table.hpp"
-#include "pkg/netfilter/nft.hpp"
 #include "pkg/netfilter/port_map_backends.hpp"
 #include "pkg/netfilter/port_map_rules.hpp"
-#include "pkg/netfilter/races.hpp"
+#include "pkg/netfilter/taken_ports.hpp"
 #include "pkg/types/error.hpp"
 
 namespace cni::netfilter {
 namespace {
 
 constexpr std::string_view kTable = "nat";
-constexpr std::string_view kDnat = "DNAT";
 constexpr int kMaxAttempts = 16;
 
 using NatRules = std::vector<NatRule>;
@@ -46,7 +44,7 @@ ChainRules divide(NatRules rules, const PortMapSpec& spec, Family family) {
   ChainRules out;
   NatRules marking;  // what marks connections stands before the rule that sends them on
   for (NatRule& rule : rules) {
-    const bool is_dnat = rule.target == kDnat;
+    const bool is_dnat = rule.target == kDnatExtension;
     marking.push_back(std::move(rule));
     if (!is_dnat) continue;
     const auto& leads_to = marking.back().dnat_address;
@@ -61,14 +59,49 @@ ChainRules divide(NatRules rules, const PortMapSpec& spec, Family family) {
   return out;
 }
 
-bool has_port_of(const NatRules& rules, const NatRule& entry) {
-  return std::any_of(rules.begin(), rules.end(), [&](const NatRule& rule) {
-    const bool has_port =
-        std::any_of(rule.ports.begin(), rule.ports.end(), [&](std::uint16_t port) {
-          return std::find(entry.ports.begin(), entry.ports.end(), port) != entry.ports.end();
-        });
-    return rule.protocol == entry.protocol && has_port;
-  });
+using Port = std::pair<std::uint8_t, std::uint16_t>;  // with its protocol
+
+std::set<Port> ports_of(const NatRule& rule) {
+  std::set<Port> out;
+  for (const std::uint16_t port : rule.ports) out.emplace(rule.protocol, port);
+  return out;
+}
+
+// Of the entries to a chain, those that may go if these rules stay in it. Each holds the ports of
+// one attachment, and two may have ports in common.
+NatRules spare_entries(NatRules entries, const NatRules& others) {
+  std::set<Port> wanted;
+  for (const NatRule& rule : others) wanted.merge(ports_of(rule));
+  std::set<Port> covered;
+  NatRules out;
+  for (NatRule& entry : entries) {
+    std::set<Port> ports = ports_of(entry);
+    const bool is_of_others =
+        !ports.empty() && std::includes(wanted.begin(), wanted.end(), ports.begin(), ports.end());
+    if (is_of_others) {
+      covered.merge(ports);
+    } else {
+      out.push_back(std::move(entry));
+    }
+  }
+  const auto is_needed = [&](const NatRule& entry) {
+    std::set<Port> ports = ports_of(entry);
+    const bool is_only_one = std::any_of(ports.begin(), ports.end(), [&](const Port& port) {
+      return wanted.count(port) > 0 && covered.count(port) == 0;
+    });
+    if (is_only_one) covered.merge(ports);
+    return is_only_one;
+  };
+  out.erase(std::remove_if(out.begin(), out.end(), is_needed), out.end());
+  return out;
+}
+
+NatRules entries_to(NatTable& table, std::string_view from, std::string_view chain) {
+  NatRules out = table.rules(from);
+  out.erase(std::remove_if(out.begin(), out.end(),
+                           [&](const NatRule& rule) { return rule.target != chain; }),
+            out.end());
+  return out;
 }
 
 void plan_old_chain(NatTable& table, const PortMapSpec& spec, NatRemoval& out) {
@@ -89,12 +122,11 @@ NatRemoval plan_removal(NatTable& table, const PortMapSpec& spec, Family family,
   if (table.has_chain(chain)) {
     ChainRules rules = divide(table.rules(chain), spec, family);
     for (const NatRule& rule : rules.ours) {
-      if (rule.target == kDnat) note_udp(rule, family, ports);
+      if (rule.target == kDnatExtension) note_udp(rule, family, ports);
     }
     const bool has_others = !rules.others.empty();
     if (has_others && rules.ours.empty()) return out;
-    for (NatRule& entry : table.rules(kPortMapEntries)) {
-      if (entry.target != chain || has_port_of(rules.others, entry)) continue;
+    for (NatRule& entry : spare_entries(entries_to(table, kPortMapEntries, chain), rules.others)) {
       out.rules.push_back({std::string(kPortMapEntries), std::move(entry)});
     }
     if (has_others) {
@@ -131,7 +163,7 @@ NatRemoval plan_gc(NatTable& table, std::string_view network, const ChainNames& 
   }
   for (const std::string& chain : out.chains) {
     for (const NatRule& rule : table.rules(chain)) {
-      if (rule.target == kDnat) note_udp(rule, family, ports);
+      if (rule.target == kDnatExtension) note_udp(rule, family, ports);
     }
   }
   return out;
@@ -155,66 +187,6 @@ void for_each_table(netlink::Socket* socket, std::string_view search_path, Fn&& 
 
 // ---- What ADD does
 
-// Who publishes which port already.
-class TakenPorts {
- public:
-  TakenPorts(NatTable& table, const PortMapSpec& spec, Family family) : table_(table) {
-    for (PortMapping& mapping : mappings_of(spec, family)) {
-      const Port port{static_cast<std::uint8_t>(mapping.transport), mapping.host_port};
-      wanted_.emplace(port, std::move(mapping));
-    }
-  }
-
-  // Refuses a port that the attachment of such an entry has.
-  void refuse_ports_of(const NatRule& entry) const {
-    const bool may_have =
-        std::any_of(entry.ports.begin(), entry.ports.end(), [&](std::uint16_t port) {
-          return wanted_.count({entry.protocol, port}) > 0;
-        });
-    if (!may_have) return;
-    for (const NatRule& rule : table_.rules(entry.target)) {
-      if (rule.target == kDnat) refuse_ports_of_rule(entry, rule);
-    }
-  }
-
- private:
-  using Port = std::pair<std::uint8_t, std::uint16_t>;
-
-  void refuse_ports_of_rule(const NatRule& entry, const NatRule& rule) const {
-    for (const std::uint16_t port : rule.ports) {
-      const auto [begin, end] = wanted_.equal_range({rule.protocol, port});
-      for (auto it = begin; it != end; ++it) {
-        const auto wanted = destination_of(it->second);
-        if (wanted && rule.destination && *wanted != *rule.destination) continue;
-        throw Error(Code::kConflict,
-                    cat("host port ", it->second.to_string(), " is already published for ",
-                        describe_port_map_comment(entry.comment),
-                        ": choose another hostPort or hostIP, or delete that container"));
-      }
-    }
-  }
-
-  NatTable& table_;
-  std::multimap<Port, PortMapping> wanted_;
-};
-
-// Ports may be shared by those who ask for more than the port (conditions): which of them is meant
-// is for the packet to say.
-void refuse_taken_ports(NatTable& table, const PortMapSpec& spec, Family family) {
-  const auto& conditions = family == Family::kIpv4 ? spec.conditions_ipv4 : spec.conditions_ipv6;
-  if (!conditions.empty()) return;
-  const TakenPorts taken(table, spec, family);
-  const std::string own = chain_of(spec);
-  for (const NatRule& entry : table.rules(kPortMapEntries)) {
-    if (entry.target != own && !entry.has_more_conditions) taken.refuse_ports_of(entry);
-  }
-}
-
-bool has_rule(const Iptables& iptables, const std::string& rule) {
-  const std::string line = cat("-C ", rule);
-  return iptables.restore(kTable, {&line, 1}).ok();
-}
-
 // Lines for a chain of two rules at most, each for another mark.
 void append_mark_chain(NatTable& table, const Iptables& iptables, std::string_view chain,
                        unsigned bit, const std::string& rule, Lines& out) {
@@ -225,7 +197,7 @@ void append_mark_chain(NatTable& table, const Iptables& iptables, std::string_vi
     if (!there.mark) is_unclear = true;
   }
   // Other releases of iptables may keep rules in another form.
-  if (is_unclear && has_rule(iptables, rule)) return;
+  if (is_unclear && iptables.has_rules(kTable, {&rule, 1})) return;
   out.push_back(cat("-A ", rule));
 }
 
@@ -297,9 +269,7 @@ std::unique_ptr<NatTable> read_table(const Iptables& iptables, Connection& conne
 // How many of the rules, from the first one on, are there without a gap. One execution if all are.
 std::size_t count_present(const Iptables& iptables, const Lines& rules) {
   const auto are_there = [&](std::size_t count) {
-    Lines lines;
-    for (std::size_t i = 0; i < count; ++i) lines.push_back(cat("-C ", rules[i]));
-    return iptables.restore(kTable, lines).ok();
+    return iptables.has_rules(kTable, std::span(rules).first(count));
   };
   if (are_there(rules.size())) return rules.size();
   std::size_t present = 0;
@@ -309,6 +279,22 @@ std::size_t count_present(const Iptables& iptables, const Lines& rules) {
     (are_there(middle) ? present : missing) = middle;
   }
   return missing - 1;
+}
+
+// To compare one rule with a chain takes iptables over nf_tables as long as the chain is. So for
+// many of them it is asked what it has, and only about those that are not among it.
+void leave_out_printed(const Iptables& iptables, const std::string& chain, Lines& rules) {
+  constexpr std::size_t kMany = 48;
+  if (rules.size() < kMany) return;
+  std::set<std::string> printed;
+  for (const NatRule& rule : nat_table_by_program(iptables)->rules(chain)) {
+    printed.insert(cat(chain, ' ', rule.specification));
+  }
+  rules.erase(std::remove_if(rules.begin(), rules.end(),
+                             [&](const std::string& rule) {
+                               return printed.count(printed_port_map_rule(rule)) > 0;
+                             }),
+              rules.end());
 }
 
 }  // namespace
@@ -358,7 +344,9 @@ void IptablesPortMap::check(const Iptables& iptables, Family family, const PortM
     rules.insert(rules.end(), {mark.set_mark, mark.masquerade, mark.jump});
   }
   for (const EntryRule& entry : port_map_entries(spec, family)) rules.push_back(entry.rule);
-  for (std::string& rule : port_map_rules(spec, family)) rules.push_back(std::move(rule));
+  Lines own = port_map_rules(spec, family);
+  leave_out_printed(iptables, chain_of(spec), own);
+  rules.insert(rules.end(), own.begin(), own.end());
 
   const std::size_t present = count_present(iptables, rules);
   if (present == rules.size()) return;

@@ -97,7 +97,7 @@ struct Own {
 
 Own find_own(Socket& socket, Family family, const PortMapSpec& spec) {
   const auto owner = nft_find_element(socket, published::table(family), published::kOwners,
-                                      published::owner_key(spec.owner));
+                                      published::owner_key(owner_id(spec.owner)));
   if (!owner) return {};
   const published::Holding holding = published::holding_in(*owner);
   const std::optional<Prefix> target = target_of(spec, family);
@@ -116,9 +116,27 @@ Error taken(const PortMapSpec& spec, const PortMapping& mapping, const NftElemen
                "choose another host port or hostIP, or stop that container first");
 }
 
+std::string digest_of(const NftElement& element) {
+  return element.comment.substr(0, element.comment.find(','));
+}
+
+// Whether the container is gone to which the element leads: its address is another's now, or the
+// host's end of its link is no more. So the port was not removed: there was no DEL, or one of the
+// reference plugins.
+bool is_gone(Socket& socket, const NftElement& holder, const Prefix& target) {
+  if (published::leads_to(holder, target.address)) return true;
+  const Family family = target.address.family();
+  const auto owner = nft_find_element(socket, published::table(family), published::kOwners,
+                                      published::owner_key(digest_of(holder)));
+  const netlink::LinkIndex link =
+      owner ? published::holding_in(*owner).host_link : netlink::LinkIndex::kNone;
+  if (link == netlink::LinkIndex::kNone) return false;
+  Socket links = Socket::open();
+  return !netlink::find_link(links, link);
+}
+
 // Takes away what is in the way of the attachment's elements: its own, from an ADD before, and that
-// of attachments that are gone without a DEL, as their container's address shows, which is now this
-// one's. A port that somebody else has is an error.
+// of attachments that are gone. A port that somebody else has is an error.
 void clear_way(Socket& socket, NftTransaction& transaction, const PortMapSpec& spec,
                const Prefix& target) {
   const Family family = target.address.family();
@@ -126,14 +144,14 @@ void clear_way(Socket& socket, NftTransaction& transaction, const PortMapSpec& s
   // Listed, because others may have removed a part of it.
   std::vector<std::string> gone = {owner_id(spec.owner)};
   const auto add_gone = [&](const NftElement& element) {
-    std::string digest = element.comment.substr(0, element.comment.find(','));
+    std::string digest = digest_of(element);
     if (std::find(gone.begin(), gone.end(), digest) == gone.end()) gone.push_back(digest);
   };
   for (const PortMapping& mapping : mappings_of(spec, family)) {
     const auto holder =
         nft_find_element(socket, table, published::map_of(mapping), published::key_of(mapping));
     if (!holder || is_owned_by(holder->comment, spec.owner)) continue;
-    if (!published::leads_to(*holder, target.address)) throw taken(spec, mapping, *holder);
+    if (!is_gone(socket, *holder, target)) throw taken(spec, mapping, *holder);
     add_gone(*holder);
   }
   for (const Placed& place : published::masquerade_places(target)) {
@@ -173,7 +191,11 @@ void check_element(Socket& socket, const PortMapSpec& spec, Family family, const
   if (!is_owned_by(element->comment, spec.owner)) {
     throw missing(spec, cat(where, " has ", what, " for ", describe_owner(element->comment)));
   }
-  if (element->data != wanted.element.data) {
+  const bool is_same =
+      wanted.set == published::kOwners
+          ? published::holding_in(*element).ports == published::holding_in(wanted.element).ports
+          : element->data == wanted.element.data;
+  if (!is_same) {
     throw missing(spec, cat(what, " leads elsewhere in ", where));
   }
 }
@@ -199,7 +221,7 @@ void gc_family(Socket& socket, Family family, std::string_view network,
   NftTransaction transaction(table);
   for (const NftElement& owner : nft_list_elements(socket, table, published::kOwners)) {
     if (!is_stale(owner.comment)) continue;
-    const std::string digest = owner.comment.substr(0, owner.comment.find(','));
+    const std::string digest = digest_of(owner);
     const Found found = list_all(socket, family, digest);
     note_udp(found, family, removed);
     found.add_deletions(transaction);

@@ -171,6 +171,25 @@ std::vector<std::string> port_map_rules(const PortMapSpec& spec, Family family) 
   return out;
 }
 
+std::string printed_port_map_rule(std::string_view rule) {
+  const std::size_t jump = rule.find(" -j ");
+  // The value of an option before the jump; empty without.
+  const auto value_of = [&](std::string_view option) {
+    const std::size_t start = rule.substr(0, jump).find(option);
+    if (start == std::string_view::npos) return std::string_view();
+    const std::string_view rest = rule.substr(start + option.size());
+    return rest.substr(0, rest.find(' '));
+  };
+  std::string out(rule.substr(0, rule.find(' ')));
+  const auto source = Prefix::parse(value_of(" -s "));
+  if (source && source->length > 0) out += cat(" -s ", source->network().to_string());
+  const auto destination = Ip::parse(value_of(" -d "));
+  if (destination) out += cat(" -d ", Prefix::host(*destination).to_string());
+  const std::string_view protocol = value_of(" -p ");
+  return cat(out, " -p ", protocol, " -m ", protocol, " --dport ", value_of(" --dport "),
+             rule.substr(jump));
+}
+
 std::vector<EntryRule> port_map_entries(const PortMapSpec& spec, Family family) {
   const std::string comment = cut(cat(kCommentNetwork, quote(spec.owner.network), kCommentContainer,
                                       quote(spec.owner.container_id)));

@@ -17,6 +17,8 @@ inline constexpr std::string_view kPortMapSetMark = "CNI-HOSTPORT-SETMARK";
 inline constexpr std::string_view kPortMapMasquerade = "CNI-HOSTPORT-MASQ";
 // What chains of attachments begin with.
 inline constexpr std::string_view kPortMapChainPrefix = "CNI-DN-";
+// What the rules end in that send connections on to a container.
+inline constexpr std::string_view kDnatExtension = "DNAT";
 // Releases before 0.7.1 of the reference plugins had a second chain for each attachment.
 inline constexpr std::string_view kOldSnatEntries = "CNI-HOSTPORT-SNAT";
 
@@ -47,6 +49,9 @@ bool uses_own_mark(const PortMapSpec& spec);
 
 // The rules of the attachment's chain.
 std::vector<std::string> port_map_rules(const PortMapSpec& spec, Family family);
+
+// Such a rule as -S prints it, behind "-A ".
+std::string printed_port_map_rule(std::string_view rule);
 
 // The rules that lead to it, each for at most 15 ports of a protocol.
 struct EntryRule {

@@ -196,6 +196,9 @@ TEST_CASE("DEL clears what a killed tap left", "[cli][netns]") { check_killed("t
 TEST_CASE("DEL clears what a killed firewall left", "[cli][netns]") {
   check_killed("firewall-same-bridge");
 }
+TEST_CASE("DEL clears what a killed firewall with nftables left", "[cli][netns][nft]") {
+  check_killed("firewall-nftables");
+}
 TEST_CASE("DEL clears what a killed host-local left", "[cli][netns]") {
   check_killed("host-local");
 }
@@ -284,10 +287,13 @@ TEST_CASE("tap leaves nothing when a system call fails on its device", "[cli][ne
   check_failing("tap", EIO);
 }
 TEST_CASE("firewall leaves nothing when a system call fails for want of memory", "[cli][netns]") {
-  check_failing("firewall-iptables", ENOMEM);
+  check_plugin_failing("firewall-iptables", ENOMEM);
 }
 TEST_CASE("firewall leaves nothing when a system call fails on its device", "[cli][netns]") {
   check_plugin_failing("firewall-same-bridge", EIO);
+}
+TEST_CASE("firewall with nftables leaves nothing when a system call fails", "[cli][netns][nft]") {
+  check_failing("firewall-nftables", ENOMEM);
 }
 TEST_CASE("host-local leaves nothing when a system call fails for want of memory", "[cli][netns]") {
   check_failing("host-local", ENOMEM);

@@ -118,6 +118,9 @@ TEST_CASE("firewall with iptables is undone from every step", "[netns]") {
 TEST_CASE("firewall with a policy is undone from every step", "[netns]") {
   check_undo("firewall-same-bridge", 1);
 }
+TEST_CASE("firewall with nftables is undone from every step", "[netns][nft]") {
+  check_undo("firewall-nftables", 1);
+}
 TEST_CASE("host-local is undone from every step", "[netns]") { check_undo("host-local", 2); }
 TEST_CASE("static has nothing to undo", "[netns]") { check_undo("static", 0); }
 TEST_CASE("portmap with iptables is undone from every step", "[netns]") {

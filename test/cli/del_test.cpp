@@ -199,6 +199,9 @@ TEST_CASE("DEL of firewall tolerates what is missing", "[cli][netns]") {
 TEST_CASE("DEL of firewall with a policy tolerates what is missing", "[cli][netns]") {
   check_matrix("firewall-isolated");
 }
+TEST_CASE("DEL of firewall with nftables tolerates what is missing", "[cli][netns][nft]") {
+  check_matrix("firewall-nftables");
+}
 TEST_CASE("DEL of host-local tolerates what is missing", "[cli][netns]") {
   check_matrix("host-local");
 }

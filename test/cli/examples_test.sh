@@ -37,6 +37,7 @@ needs_kind() {
 run_example() {
   local file=$root/examples/$1
   case $1 in
+    firewall/*) if ! command -v iptables >/dev/null; then echo "SKIPPED: the program iptables is not installed" && exit 0; fi ;;
     bridge/vlan.conflist) needs_bridge_vlans ;;
     ipvlan/* | dummy/*) needs_kind "${1%%/*}" ;;
     vlan/*) needs_kind vlan id 5 ;;
@@ -61,6 +62,8 @@ run_example() {
   export NETCONFPATH=$work/networks
   mkdir "$NETCONFPATH"
   cp "$file" "$NETCONFPATH"
+  # For the plugins that declare the capability.
+  export CAP_ARGS='{"portMappings": [{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]}'
   "$root/scripts/exec-plugins.sh" add c1 /run/netns/c1
   "$2"
   check_result "$file" /run/cni-exec-plugins/c1/0.result
@@ -140,6 +143,33 @@ ptp_routed() {
 }
 example ptp/routed.conflist ptp_routed
 
+portmap_published() {
+  expect_equal "addresses" 10.29.0.2/24 "$(addresses eth0)"
+  local server
+  nsenter --net=/run/netns/c1 python3 -c '
+import socket
+server = socket.create_server(("10.29.0.2", 80))
+print("listening", flush=True)
+while True:
+    client, address = server.accept()
+    client.sendall(address[0].encode())
+    client.close()' >"$work/server" &
+  server=$!
+  until [[ -s $work/server ]]; do kill -0 "$server" || fail "no server"; done
+  expect_equal "seen from outside" 192.0.2.1 "$(ask_port 192.0.2.2 8080 outside)"
+  expect_equal "seen from the host" 10.29.0.1 "$(ask_port 127.0.0.1 8080)"
+  kill "$server"
+}
+# ask_port ADDRESS PORT [NETNS]: what a server says by itself.
+ask_port() {
+  local inside=()
+  if [[ $# == 3 ]]; then inside=(ip netns exec "$3"); fi
+  "${inside[@]}" python3 -c '
+import socket, sys
+print(socket.create_connection((sys.argv[1], int(sys.argv[2])), 5).recv(100).decode())' "$1" "$2"
+}
+example portmap/published.conflist portmap_published
+
 macvlan_uplink() {
   expect_equal "addresses" 192.0.2.10/24 "$(addresses eth0)"
   expect_equal "kind" macvlan "$(ip -n c1 -d -j link show eth0 | jq -r '.[].linkinfo.info_kind')"
@@ -187,6 +217,17 @@ virtual_machine() {
     jq -r '.[0] | "\(.linkinfo.info_data | "\(.type) \(.persist) \(.user)") \(.address)"')"
 }
 example tap/virtual-machine.conflist virtual_machine
+
+firewall_isolated_networks() {
+  expect_equal "addresses" "10.28.0.2/24 fd00:28::2/64" "$(addresses eth0)"
+  ping_from_container 192.0.2.1
+  # A firewall that drops what is forwarded, and a second bridge with a policy.
+  iptables -P FORWARD DROP
+  ping_from_container 192.0.2.1
+  expect_contains "rules" "$(iptables-save)" "-A CNI-FORWARD -s 10.28.0.2/32 -j ACCEPT"
+  expect_contains "policy" "$(iptables-save)" "-A CNI-ISOLATION-STAGE-2 -o cni4"
+}
+example firewall/isolated-networks.conflist firewall_isolated_networks
 
 host_local_ranges() {
   # 10.25.0.10 is excluded.

@@ -24,7 +24,7 @@ DOCKER
   mkdir -p "$work/image/bin"
   cp /bin/busybox "$work/image/bin/"
   local applet
-  for applet in sh sleep ip ping httpd; do ln -s busybox "$work/image/bin/$applet"; done
+  for applet in sh sleep ip ping httpd nc tail; do ln -s busybox "$work/image/bin/$applet"; done
   tar -C "$work/image" -c . | "$work/docker" import - localhost/busybox >/dev/null 2>&1
   export DOCKER=$work/docker
 }

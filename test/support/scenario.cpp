@@ -170,6 +170,13 @@ std::vector<Scenario> make_scenarios() {
        firewall_with({{"backend", "iptables"}, {"ingressPolicy", "same-bridge"}})},
       {"firewall-isolated", "firewall",
        firewall_with({{"backend", "iptables"}, {"ingressPolicy", "isolated"}})},
+      {"firewall-nftables", "firewall",
+       firewall_with(
+           {{"backend", "nftables"},
+            {"ingressPolicy", "isolated"},
+            {"egressDeny", json::array({{{"to", "192.0.2.0/24"}}})},
+            {"egressAllow",
+             json::array({{{"to", "192.0.2.2/32"}, {"protocol", "tcp"}, {"ports", "80-90"}}})}})},
       {"host-local", "host-local", {{"type", "bridge"}, {"ipam", dual_stack()}}},
       {"static", "static", {{"type", "bridge"}, {"ipam", static_addresses()}}},
       {"portmap-iptables", "portmap", {{"type", "portmap"}, {"backend", "iptables"}}},

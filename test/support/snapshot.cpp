@@ -258,7 +258,14 @@ bool is_route_to_loopback(const std::string& line) {
   return has(line, "\"dst\":\"::1\"") && has(line, "\"protocol\":\"boot\"");
 }
 
+// Of the nftables firewall: what is of one bridge or network has their name in its own, or in its
+// comment.
+bool is_shared_firewall(const std::string& line) {
+  return !has(line, "uses_") && !has(line, "egress_") && !has(line, "net: ");
+}
+
 bool is_shared_nft(const std::string& line) {
+  if (has(line, "cni_firewall") && !has(line, "nft element of ")) return is_shared_firewall(line);
   if (has(line, "nft table ") || has(line, "nft chain ") || has(line, "nft set ") ||
       has(line, "nft map ")) {
     return !has(line, "CNI-") || has(line, "CNI-HOSTPORT") || has(line, "CNI-FORWARD") ||

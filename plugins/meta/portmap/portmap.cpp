@@ -3,6 +3,8 @@
 #include <optional>
 
 #include "pkg/netfilter/port_map.hpp"
+#include "pkg/netlink/link.hpp"
+#include "pkg/netlink/socket.hpp"
 #include "pkg/types/error.hpp"
 #include "plugins/meta/portmap/config.hpp"
 
@@ -37,6 +39,20 @@ std::vector<Prefix> targets_of(const skel::Request& request, const Result& resul
   return out;
 }
 
+// The host's end of the container's link: the last interface of the host that stands before the
+// container's, as main plugins list them.
+netlink::LinkIndex host_link_of(const Result& result) {
+  std::string_view name;
+  for (const Interface& interface : result.interfaces) {
+    if (!interface.sandbox.empty()) break;
+    name = interface.name;
+  }
+  if (name.empty()) return netlink::LinkIndex::kNone;
+  netlink::Socket host = netlink::Socket::open();
+  const auto link = netlink::find_link(host, name);
+  return link ? link->index : netlink::LinkIndex::kNone;
+}
+
 PortMapSpec attachment_of(const skel::Request& request) {
   PortMapSpec spec;
   spec.owner = {.network = request.config.name,
@@ -52,6 +68,8 @@ PortMapSpec attachment_of(const skel::Request& request) {
 PortMapSpec spec_of(const skel::Request& request, Config config) {
   PortMapSpec spec = attachment_of(request);
   spec.mappings = std::move(config.mappings);
+  const Result* result = request.config.prev_result();
+  if (result != nullptr && !spec.mappings.empty()) spec.host_link = host_link_of(*result);
   spec.backend = std::move(config.backend);
   spec.snat = config.snat;
   spec.masquerade_all = config.masquerade_all;

@@ -200,6 +200,10 @@ TEST_CASE("masquerade works again after somebody flushed the rules", "[netns][nf
   const std::string damage = GENERATE("flush ruleset", "flush table inet cni_plugins_masquerade",
                                       "flush chain inet cni_plugins_masquerade masq_checks",
                                       "flush chain inet cni_plugins_masquerade postrouting",
+                                      // Only what excepts multicast is lost.
+                                      "flush chain inet cni_plugins_masquerade postrouting\n"
+                                      "add rule inet cni_plugins_masquerade postrouting goto "
+                                      "masq_checks",
                                       "flush set inet cni_plugins_masquerade "
                                       "containers_10.22.0.0/16");
   CAPTURE(damage);

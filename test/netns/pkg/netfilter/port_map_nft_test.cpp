@@ -191,6 +191,22 @@ TEST_CASE("what a container left that is gone gives way to the next with its add
   CHECK(element_count() == 0);
 }
 
+TEST_CASE("a port whose container's link is gone goes to the next", "[netns][nft]") {
+  require_program("nft");
+  const PortMapHost host;
+  run_ok({"ip", "link", "add", "v1", "type", "veth", "peer", "name", "v2"});
+  netlink::Socket socket = netlink::Socket::open();
+  PortMapSpec gone = port_map_spec({mapping(8080, 80)}, "gone", "9");
+  gone.host_link = netlink::get_link(socket, "v1").index;
+  publish(gone);
+  const PortMapSpec spec = port_map_spec({mapping(8080, 80)});
+  CHECK(has(refusal(spec), "container gone (network mynet, eth0) has it"));
+  run_ok({"ip", "link", "del", "v1"});
+  publish(spec);
+  CHECK_FALSE(has(ruleset(), "id: gone"));
+  CHECK(gap(spec).empty());
+}
+
 TEST_CASE("a thousand ports of one container are published at once", "[netns][nft]") {
   require_program("nft");
   const PortMapHost host;

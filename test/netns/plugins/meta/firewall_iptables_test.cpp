@@ -13,20 +13,6 @@ using namespace cni::test;
 
 namespace {
 
-json result_with(const std::vector<std::string>& addresses, const std::string& bridge = "cni1") {
-  json out = {{"cniVersion", "1.1.0"},
-              {"interfaces", json::array({{{"name", bridge}},
-                                          {{"name", "veth1"}},
-                                          {{"name", "eth0"}, {"sandbox", "/run/netns/x"}}})},
-              {"ips", json::array()}};
-  for (const std::string& address : addresses) {
-    out["ips"].push_back({{"interface", 2}, {"address", address}});
-  }
-  return out;
-}
-
-const std::vector<std::string> kBoth = {"10.88.1.5/24", "fd00:88:1::5/64"};
-
 // What a node has once it had a container.
 std::string saved_after_a_first(FirewallNode& node) {
   node.add(FirewallNode::config(9, "open"), "first", result_with(kBoth));
@@ -164,8 +150,8 @@ TEST_CASE("an ADD that is repeated makes nothing twice", "[netns]") {
   const std::string once = node.saved();
   node.add(config, "one", result_with(kBoth));
   CHECK(node.saved() == once);
-  // With another address, as after a crash of the node's address management.
-  node.add(config, "one", result_with({"10.88.1.9/24"}));
+  // With another address and policy, as after a crash and a change of the configuration.
+  node.add(FirewallNode::config(1, "open"), "one", result_with({"10.88.1.9/24"}));
   node.del(config, "one");
   CHECK(node.saved() == before);
 }
@@ -329,6 +315,23 @@ TEST_CASE("containers that come and go at once get one of each rule", "[netns]")
   CHECK(count_of("-A CNI-FORWARD -", none) == 1);
   CHECK(count_of("ISOLATION", none) == 0);
   CHECK(os::list_directory("/run/cni/firewall/attachments").empty());
+}
+
+TEST_CASE("a host may be switched to the other implementation of iptables", "[netns]") {
+  FirewallNode node("nft");
+  (void)saved_after_a_first(node);  // leaves its chains
+  Call what;
+  what.more_environment = {"PATH=" + programs_of(node.node.spaces, "legacy")};
+  const json config = FirewallNode::config(1, "isolated");
+  const json result = result_with(kBoth);
+  FirewallNode::expect_ok(node.node.run("ADD", config, "one", result, what));
+  CHECK(count_of("10.88.1.5", run_ok({"iptables-legacy-save"})) == 2);
+  FirewallNode::expect_ok(node.node.run("CHECK", config, "one", result, what));
+  // Back again: DEL looks into both.
+  node.del(config, "one");
+  CHECK(count_of("10.88.1.5", run_ok({"iptables-legacy-save"})) == 0);
+  CHECK(count_of("fd00:88:1::5", run_ok({"ip6tables-legacy-save"})) == 0);
+  CHECK(count_of("ISOLATION", run_ok({"iptables-legacy-save"})) == 0);
 }
 
 TEST_CASE("what is remembered can be read by root alone", "[netns]") {

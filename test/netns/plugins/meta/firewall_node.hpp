@@ -144,6 +144,22 @@ class FirewallNode {
   std::string folder_;
 };
 
+// What a plugin of an earlier place in the list hands on; its links are not made.
+inline json result_with(const std::vector<std::string>& addresses,
+                        const std::string& bridge = "cni1") {
+  json out = {{"cniVersion", "1.1.0"},
+              {"interfaces", json::array({{{"name", bridge}},
+                                          {{"name", "veth1"}},
+                                          {{"name", "eth0"}, {"sandbox", "/run/netns/x"}}})},
+              {"ips", json::array()}};
+  for (const std::string& address : addresses) {
+    out["ips"].push_back({{"interface", 2}, {"address", address}});
+  }
+  return out;
+}
+
+inline const std::vector<std::string> kBoth = {"10.88.1.5/24", "fd00:88:1::5/64"};
+
 // The address of a family ("4", "6") in a result, without its length.
 inline std::string address_in(const json& result, char family) {
   for (const json& ip : result.at("ips")) {

@@ -2,7 +2,6 @@
 
 #include <sys/stat.h>
 
-#include <algorithm>
 #include <array>
 #include <functional>
 #include <stdexcept>
@@ -11,56 +10,16 @@
 #include "pkg/os/file.hpp"
 #include "pkg/types/address.hpp"
 #include "pkg/types/error.hpp"
+#include "test/bench/contest.hpp"
 #include "test/bench/kernel_floor.hpp"
 #include "test/bench/node.hpp"
+#include "test/bench/published_ports.hpp"
 
 namespace bench {
 namespace {
 
-constexpr unsigned kWarmUpRounds = 3;
 constexpr const char* kVersionConfig = R"({"cniVersion": "1.0.0"})";
 
-class Samples {
- public:
-  void add(Duration duration) {
-    milliseconds_.push_back(std::chrono::duration<double, std::milli>(duration).count());
-  }
-  double median() {
-    const auto middle =
-        milliseconds_.begin() + static_cast<std::ptrdiff_t>(milliseconds_.size() / 2);
-    std::nth_element(milliseconds_.begin(), middle, milliseconds_.end());
-    return *middle;
-  }
-
- private:
-  std::vector<double> milliseconds_;
-};
-
-// Ours and, if there is one, the reference, each on a node of its own.
-struct Contest {
-  explicit Contest(const Options& given) : options(given), ours(given.ours) {
-    if (given.reference) reference.emplace(*given.reference);
-  }
-
-  // Calls turn(node, is_ours, counts) for every round; who begins changes from round to round.
-  void run(const std::function<void(const Node&, bool, bool)>& turn) const {
-    for (unsigned round = 0; round < options.rounds + kWarmUpRounds; ++round) {
-      const bool counts = round >= kWarmUpRounds;
-      if (round % 2 == 0) turn(ours, true, counts);
-      if (reference) turn(*reference, false, counts);
-      if (round % 2 == 1) turn(ours, true, counts);
-    }
-  }
-
-  const Options& options;
-  Node ours;
-  std::optional<Node> reference;
-};
-
-struct Medians {
-  double add = 0;
-  double del = 0;
-};
 struct ContestMedians {
   Medians ours;
   std::optional<Medians> reference;
@@ -285,6 +244,7 @@ std::vector<Row> run_scenarios(const Options& options) {
   measure_sizes(options, rows);
   measure_bridge(options, rows);
   measure_held_addresses(options, rows);
+  measure_published_ports(options, rows);
   return rows;
 }
 

@@ -201,12 +201,6 @@ json mapping(const std::string& protocol, const std::string& host_ip) {
   return out;
 }
 
-std::vector<std::string> protocols() {
-  std::vector<std::string> out = {"tcp", "udp"};
-  if (has_sctp()) out.emplace_back("sctp");
-  return out;
-}
-
 int protocol_number(const std::string& protocol) {
   return protocol == "tcp" ? IPPROTO_TCP : protocol == "udp" ? IPPROTO_UDP : IPPROTO_SCTP;
 }

@@ -23,7 +23,8 @@ std::string to_string(ContainerNetwork network);
 // 2001:db8:1::2, and foreign, 198.51.100.2 and 2001:db8:2::2, on networks of their own. To remote
 // the host is 192.0.2.1 and .101, 2001:db8:1::1 and ::101. Nothing is masqueraded but by portmap.
 //
-// All answer on port 8080, and the containers on port 80 too. The plugins are executables.
+// All answer on port 8080, and the containers on port 80 too, over SCTP only if the kernel has it.
+// The plugins are executables.
 class PublishingNode {
  public:
   static constexpr std::uint16_t kHostPort = 8080;
@@ -70,8 +71,6 @@ class PublishingNode {
 
 // One mapping of the host port to c1's, on one address of the host or on all (empty).
 json mapping(const std::string& protocol, const std::string& host_ip = {});
-// "tcp" and "udp", and "sctp" if the kernel has it.
-std::vector<std::string> protocols();
 // tcp, udp and sctp: IPPROTO_ numbers.
 int protocol_number(const std::string& protocol);
 

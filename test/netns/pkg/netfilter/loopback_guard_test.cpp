@@ -193,7 +193,7 @@ TEST_CASE("nothing is let out to a container that cannot be reached", "[netns]")
 }
 
 TEST_CASE("what comes from ::1 reaches a container and nobody reaches ::1", "[netns][ipv6]") {
-  require_program("nft");
+  require_nf_tables();
   GuardedNode node;
   run_ok({"sysctl", "-q", "-w", "net.ipv6.conf.all.forwarding=1"});
   run_ok({"ip", "address", "add", "fd00:1::1/64", "dev", "v1.5", "nodad"});

@@ -8,6 +8,7 @@
 #include "test/support/catch.hpp"
 #include "test/support/ip_json.hpp"
 #include "test/support/publishing_node.hpp"
+#include "test/support/skip.hpp"
 
 using namespace cni;
 using namespace cni::test;
@@ -23,16 +24,20 @@ struct Expectation {
   std::array<std::string, 2> answer;
 };
 
-json config_of(const std::string& backend, const std::vector<std::string>& host_ips) {
+using Protocols = std::vector<std::string>;
+
+json config_of(const std::string& backend, const Protocols& protocols,
+               const std::vector<std::string>& host_ips) {
   json mappings = json::array();
-  for (const std::string& protocol : protocols()) {
+  for (const std::string& protocol : protocols) {
     for (const std::string& host_ip : host_ips) mappings.push_back(mapping(protocol, host_ip));
   }
   return {{"backend", backend}, {"runtimeConfig", {{"portMappings", mappings}}}};
 }
 
-void check_answers(const PublishingNode& node, const std::vector<Expectation>& expectations) {
-  for (const std::string& protocol : protocols()) {
+void check_answers(const PublishingNode& node, const Protocols& protocols,
+                   const std::vector<Expectation>& expectations) {
+  for (const std::string& protocol : protocols) {
     for (const Expectation& expected : expectations) {
       for (std::size_t family = 0; family < 2; ++family) {
         INFO(protocol << ", " << expected.client << " to " << expected.address[family] << ": "
@@ -209,7 +214,8 @@ std::vector<Way> ways() {
   return out;
 }
 
-void check_way(const Way& way, const std::string& backend, const std::string& folder) {
+void check_way(const Way& way, const std::string& backend, const std::string& folder,
+               const Protocols& protocols = {"tcp", "udp"}) {
   INFO(to_string(way.network) << (way.filters_bridged_frames ? ", with" : ", without")
                               << " br_netfilter, " << backend);
   const PublishingNode node(way.network, folder);
@@ -219,10 +225,10 @@ void check_way(const Way& way, const std::string& backend, const std::string& fo
   const auto check_published = [&](const std::vector<std::string>& host_ips,
                                    const std::vector<Expectation>& expectations) {
     INFO("published on " << host_ips.front());
-    const json config = config_of(backend, host_ips);
+    const json config = config_of(backend, protocols, host_ips);
     node.publish(config);
-    check_answers(node, expectations);
-    check_answers(node, kNotOurs);
+    check_answers(node, protocols, expectations);
+    check_answers(node, protocols, kNotOurs);
     node.unpublish(config);
   };
   check_published({""}, on_all_addresses(way.reaches_itself(), way.answers_ipv6_loopback(backend)));
@@ -241,6 +247,15 @@ TEST_CASE("who answers on a published port and whom it sees", "[netns]") {
   const std::string backend = GENERATE("iptables", "nftables");
   if (backend == "iptables") require_program("iptables");
   for (const Way& way : ways()) check_way(way, backend, CNI_TEST_BIN_DIR);
+}
+
+TEST_CASE("who answers on a port published for SCTP", "[netns]") {
+  require_root_or_skip();
+  if (!has_sctp()) skip("SCTP is not in this kernel");
+  require_program("nft");
+  const std::string backend = GENERATE("iptables", "nftables");
+  if (backend == "iptables") require_program("iptables");
+  check_way({ContainerNetwork::kBridge, false}, backend, CNI_TEST_BIN_DIR, {"sctp"});
 }
 
 // With its nftables backend neighbours get no answer.

@@ -181,8 +181,12 @@ std::string printed_port_map_rule(std::string_view rule) {
     return rest.substr(0, rest.find(' '));
   };
   std::string out(rule.substr(0, rule.find(' ')));
-  const auto source = Prefix::parse(value_of(" -s "));
-  if (source && source->length > 0) out += cat(" -s ", source->network().to_string());
+  const std::string_view source = value_of(" -s ");
+  const auto network = Prefix::parse(source);
+  if (network && network->length > 0) out += cat(" -s ", network->network().to_string());
+  if (const auto address = Ip::parse(source)) {
+    out += cat(" -s ", Prefix::host(*address).to_string());
+  }
   const auto destination = Ip::parse(value_of(" -d "));
   if (destination) out += cat(" -d ", Prefix::host(*destination).to_string());
   const std::string_view protocol = value_of(" -p ");

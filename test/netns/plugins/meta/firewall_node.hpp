@@ -12,11 +12,13 @@
 #include "test/support/ip_json.hpp"
 #include "test/support/netns_fixture.hpp"
 #include "test/support/plugin_node.hpp"
+#include "test/support/skip.hpp"
 
 namespace cni::test {
 
 // Where iptables is found. "nft" and "legacy" are folders in which the plain names are that
-// implementation's programs, of which the case is skipped if they are not installed.
+// implementation's programs. The case is skipped if they are not installed, or the kernel does not
+// have what they need.
 inline std::string programs_of(Namespaces& spaces, const std::string& implementation) {
   const std::string folder = spaces.folder() + "/" + implementation;
   run_ok({"mkdir", "-p", folder});
@@ -24,6 +26,9 @@ inline std::string programs_of(Namespaces& spaces, const std::string& implementa
     for (const std::string end : {"", "-restore", "-save"}) {
       const std::string program = require_program(cat(family, "-", implementation, end));
       run_ok({"ln", "-sf", program, cat(folder, "/", family, end)});
+    }
+    if (!run({cat(family, "-", implementation), "-S"}).ok()) {
+      skip(cat("the kernel has no tables for ", family, "-", implementation));
     }
   }
   return folder;

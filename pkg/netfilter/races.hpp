@@ -9,8 +9,8 @@
 namespace cni::netfilter {
 
 // Runs fn(attempt) until it succeeds; EEXIST, ENOENT and EBUSY (somebody uses what was to be
-// deleted) mean that somebody else was faster, and fn looks again. Code::kTryAgainLater if that does
-// not end.
+// deleted) mean that somebody else was faster, and fn looks again. Code::kTryAgainLater if that
+// does not end.
 template <class Fn>
 void with_retries(Fn&& fn) {
   // Changes by others, between our look and our transaction, that are put up with.

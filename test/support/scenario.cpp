@@ -198,6 +198,12 @@ void make_way_to_containers() {
   for (const char* link : {"way0", "way1"}) (void)ip({"link", "set", link, "up"});
   (void)ip({"address", "add", "10.80.0.1/16", "dev", "way0"});
   (void)ip({"address", "add", "fd00:80::1/64", "dev", "way0", "nodad"});
+  // The kernel makes the address's route a moment later, which snapshots have to have from the
+  // start.
+  constexpr int kLooks = 1000;
+  for (int look = 0; look < kLooks; ++look) {
+    if (!run_ok({"ip", "-6", "route", "show", "table", "local", "fd00:80::1"}).empty()) break;
+  }
 }
 
 bool mentions(const Scenario& what, std::string_view word) {

@@ -82,10 +82,11 @@ constexpr auto kKeys = schema::keys<ConfigKeys>(
         {.fallback = "true"}),
     schema::key<&ConfigKeys::masquerade_all>("masqAll", "Give all connections the host's address."),
     schema::key<&ConfigKeys::mark_bit>(
-        "markMasqBit", "iptables: the bit of the packet's mark that asks for the host's address.",
+        "markMasqBit",
+        "With iptables, the bit of the packet's mark that asks for the host's address.",
         {.fallback = "13", .minimum = 0, .maximum = kMaxMarkBit}),
     schema::key<&ConfigKeys::external_mark_chain>(
-        "externalSetMarkChain", "iptables: a chain of somebody else that sets such a mark."),
+        "externalSetMarkChain", "With iptables, a chain of somebody else that sets such a mark."),
     schema::key<&ConfigKeys::conditions_ipv4>(
         "conditionsV4", "More conditions for IPv4, a word each, in the words of the backend."),
     schema::key<&ConfigKeys::conditions_ipv6>(

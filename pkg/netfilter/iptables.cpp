@@ -21,15 +21,10 @@ std::string find(std::string_view name, std::string_view search_path) {
   return os::find_program(name, cat(search_path, ':', kUsualFolders)).value_or("");
 }
 
-bool is_worth_retrying(const os::Exit& exit) {
-  // The same status stands for the kernel's EBUSY about a chain that is still referred to.
-  return exit.status == kResourceProblem && exit.err.find("resource busy") == std::string::npos;
-}
-
 os::Exit run_with_retries(const os::Command& command) {
   for (int attempt = 0;; ++attempt) {
     os::Exit exit = os::run(command);
-    if (!is_worth_retrying(exit) || attempt == kMaxAttempts) return exit;
+    if (!is_contended(exit) || attempt == kMaxAttempts) return exit;
     const timespec duration{0, 2'000'000L << attempt};
     (void)::nanosleep(&duration, nullptr);  // a shorter pause does no harm
   }
@@ -118,6 +113,11 @@ bool Iptables::is_usable() const {
   // 1: there is no such rule, which is an answer too.
   const os::Exit exit = run("filter", {"-S", "INPUT", "1"});
   return exit.signal == 0 && (exit.status == 0 || exit.status == 1);
+}
+
+bool is_contended(const os::Exit& exit) {
+  // The same status stands for the kernel's EBUSY about a chain that is still referred to.
+  return exit.status == kResourceProblem && exit.err.find("resource busy") == std::string::npos;
 }
 
 bool legacy_iptables_has(Family family, std::string_view table) {

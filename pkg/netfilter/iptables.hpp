@@ -53,6 +53,10 @@ class Iptables {
   std::string restore_program_;
 };
 
+// Whether a program gave up because others changed the rules all the time: the same may succeed
+// later.
+bool is_contended(const os::Exit& exit);
+
 // Whether the kernel holds rules of the older implementation in that table. Reads /proc only.
 bool legacy_iptables_has(Family family, std::string_view table);
 

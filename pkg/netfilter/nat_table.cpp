@@ -15,7 +15,8 @@ namespace cni::netfilter {
 namespace {
 
 constexpr std::string_view kTable = "nat";
-constexpr int kMaxAttempts = 16;
+// Of a removal while others change the table; some milliseconds each.
+constexpr int kMaxAttempts = 64;
 
 // What iptables over nf_tables calls its nat table.
 NftTable nat_table(Family family) {

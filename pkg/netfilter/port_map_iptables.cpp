@@ -302,7 +302,7 @@ void IptablesPortMap::add(const Iptables& iptables, Connection& connection, Fami
     append_shared(*table, iptables, spec, lines);
     append_own(*table, spec, family, lines);
     // The same again: nobody was faster, it is refused.
-    if (lines == refused_lines) break;
+    if (lines == refused_lines && !is_contended(exit)) break;
     exit = iptables.restore(kTable, lines);
     if (exit.ok()) return;
     refused_lines = std::move(lines);

@@ -17,7 +17,6 @@
 namespace bench {
 namespace {
 
-constexpr const char* kPrograms = "/usr/sbin:/usr/bin:/sbin:/bin";
 constexpr unsigned kFirstHeldPort = 10'000;
 
 // The attachment of that number of those that are there already.
@@ -117,14 +116,11 @@ std::string iptables_rules(unsigned count) {
 void fill(const Node& node, bool is_ours, const std::string& backend, const std::string& programs,
           unsigned count) {
   if (backend == "iptables") {
-    (void)node.run(
-        {"/usr/sbin/iptables-restore", {cni::cat("PATH=", kPrograms)}, iptables_rules(count)});
+    load_iptables(node, iptables_rules(count));
   } else if (is_ours) {
     fill_by_plugin(node, backend, programs, count);
   } else {
-    (void)node.run({"/bin/sh",
-                    {cni::cat("PATH=", kPrograms)},
-                    cni::cat("exec nft -f - <<'END'\n", reference_nftables_rules(count), "END\n")});
+    load_nftables(node, reference_nftables_rules(count));
   }
 }
 

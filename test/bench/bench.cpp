@@ -28,6 +28,7 @@ Arguments parse(int argc, char** argv) {
     if (name == "--reference" && *value != '\0') out.options.reference = value;
     if (name == "--empty-program") out.options.empty_program = value;
     if (name == "--state") out.options.state = value;
+    if (name == "--only") out.options.only = value;
     if (name == "--nft-only-path") out.options.nft_only_path = value;
     if (name == "--rounds")
       out.options.rounds = static_cast<unsigned>(std::strtoul(value, nullptr, 10));

@@ -47,4 +47,15 @@ Duration Node::run(const Call& call) const {
   return time_of(call);
 }
 
+void load_iptables(const Node& node, const std::string& rules) {
+  (void)node.run({"/usr/sbin/iptables-restore", {cni::cat("PATH=", kPrograms)}, rules});
+}
+
+void load_nftables(const Node& node, const std::string& rules) {
+  // A shell, since a Call has no arguments.
+  (void)node.run({"/bin/sh",
+                  {cni::cat("PATH=", kPrograms)},
+                  cni::cat("exec nft -f - <<'END'\n", rules, "END\n")});
+}
+
 }  // namespace bench

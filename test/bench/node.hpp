@@ -10,6 +10,9 @@
 
 namespace bench {
 
+// PATH of a host that has everything.
+inline constexpr const char* kPrograms = "/usr/sbin:/usr/bin:/sbin:/bin";
+
 // A network namespace that is made for it, with lo up.
 class Namespace {
  public:
@@ -44,5 +47,9 @@ class Node {
   Namespace host_;
   Namespace container_;
 };
+
+// Load rules into the node's host, in the form that iptables-restore and nft -f read.
+void load_iptables(const Node& node, const std::string& rules);
+void load_nftables(const Node& node, const std::string& rules);
 
 }  // namespace bench

@@ -10,8 +10,9 @@
 #include "pkg/os/file.hpp"
 #include "pkg/types/address.hpp"
 #include "pkg/types/error.hpp"
+#include "test/bench/attachment.hpp"
 #include "test/bench/contest.hpp"
-#include "test/bench/kernel_floor.hpp"
+#include "test/bench/masqueraded.hpp"
 #include "test/bench/node.hpp"
 #include "test/bench/published_ports.hpp"
 
@@ -19,65 +20,6 @@ namespace bench {
 namespace {
 
 constexpr const char* kVersionConfig = R"({"cniVersion": "1.0.0"})";
-
-struct ContestMedians {
-  Medians ours;
-  std::optional<Medians> reference;
-  Medians floor;
-};
-
-std::optional<double> add_of(const std::optional<Medians>& medians) {
-  return medians ? std::optional(medians->add) : std::nullopt;
-}
-std::optional<double> del_of(const std::optional<Medians>& medians) {
-  return medians ? std::optional(medians->del) : std::nullopt;
-}
-
-struct Attachment {
-  std::string plugin;
-  std::function<std::string(const std::string&)> config;   // is given a folder for state
-  std::string programs = "/usr/sbin:/usr/bin:/sbin:/bin";  // PATH
-  bool with_floor = false;
-};
-
-// ADD and DEL of one plugin, over and over.
-ContestMedians attach_and_detach(const Options& options, const Attachment& attachment) {
-  const bool with_floor = attachment.with_floor;
-  const Contest contest(options);
-  const Node floor_node(options.ours);
-  std::array<Samples, 2> add;
-  std::array<Samples, 2> del;
-  Samples floor_add;
-  Samples floor_del;
-  contest.run([&](const Node& node, bool is_ours, bool counts) {
-    const std::string text = attachment.config(options.state + (is_ours ? "/ours" : "/reference"));
-    const Duration added = node.run(node.call(attachment.plugin, "ADD", text, attachment.programs));
-    const Duration deleted =
-        node.run(node.call(attachment.plugin, "DEL", text, attachment.programs));
-    KernelFloor floor;
-    if (with_floor && is_ours) floor = measure_kernel_floor(floor_node);
-    if (!counts) return;
-    add[is_ours ? 0 : 1].add(added);
-    del[is_ours ? 0 : 1].add(deleted);
-    if (with_floor && is_ours) {
-      floor_add.add(floor.add);
-      floor_del.add(floor.del);
-    }
-  });
-  ContestMedians out{.ours = {add[0].median(), del[0].median()}, .reference = {}, .floor = {}};
-  if (contest.reference) out.reference = Medians{add[1].median(), del[1].median()};
-  if (with_floor) out.floor = {floor_add.median(), floor_del.median()};
-  return out;
-}
-
-// A bridge network; more_keys stand beside the bridge's own.
-std::string bridge_config(const std::string& state, const std::string& subnet,
-                          const std::string& default_route, const std::string& more_keys) {
-  return cni::cat(
-      R"({"cniVersion": "1.0.0", "name": "bench", "type": "bridge", "bridge": "bench0", )",
-      R"("isGateway": true, )", more_keys, R"("ipam": {"type": "host-local", "subnet": ")", subnet,
-      R"(", "dataDir": ")", state, R"(", "routes": [{"dst": ")", default_route, R"("}]}})");
-}
 
 // How long, how much memory and how many bytes a plugin takes for nothing.
 void measure_processes(const Options& options, std::vector<Row>& rows) {
@@ -139,20 +81,6 @@ void measure_sizes(const Options& options, std::vector<Row>& rows) {
                   .limit = 0.4});
 }
 
-void push_attachment(std::vector<Row>& rows, const std::string& what, const ContestMedians& medians,
-                     std::optional<double> add_limit, std::optional<double> del_limit) {
-  rows.push_back({.what = what + " ADD",
-                  .unit = "ms",
-                  .ours = medians.ours.add,
-                  .other = add_of(medians.reference),
-                  .limit = add_limit});
-  rows.push_back({.what = what + " DEL",
-                  .unit = "ms",
-                  .ours = medians.ours.del,
-                  .other = del_of(medians.reference),
-                  .limit = del_limit});
-}
-
 void measure_bridge(const Options& options, std::vector<Row>& rows) {
   const auto config = [](const std::string& more_keys) {
     return [more_keys](const std::string& state) {
@@ -172,17 +100,6 @@ void measure_bridge(const Options& options, std::vector<Row>& rows) {
                   .ours = plain.ours.del,
                   .other = plain.floor.del,
                   .limit = 1.1});
-  const auto masquerading = [&](const std::string& backend, const std::string& programs) {
-    const std::string keys = cni::cat(R"("ipMasq": true, "ipMasqBackend": ")", backend, R"(", )");
-    return attach_and_detach(options,
-                             {.plugin = "bridge", .config = config(keys), .programs = programs});
-  };
-  push_attachment(rows, "bridge + host-local, ipMasq with iptables,",
-                  masquerading("iptables", "/usr/sbin:/usr/bin:/sbin:/bin"), 0.35, 0.35);
-  // The reference's DEL looks for rules of both backends, and fails where it finds Debian's
-  // iptables but no rules of it.
-  push_attachment(rows, "bridge + host-local, ipMasq with nftables,",
-                  masquerading("nftables", options.nft_only_path), 0.2, 0.35);
   const auto ipv6 =
       attach_and_detach(options, {.plugin = "bridge", .config = [](const std::string& state) {
                                     return bridge_config(state, "fd00:91::/64", "::/0", "");
@@ -239,12 +156,24 @@ void measure_held_addresses(const Options& options, std::vector<Row>& rows) {
 }  // namespace
 
 std::vector<Row> run_scenarios(const Options& options) {
+  struct Part {
+    std::string name;
+    void (*measure)(const Options&, std::vector<Row>&);
+  };
+  const Part parts[] = {{"processes", measure_processes},
+                        {"sizes", measure_sizes},
+                        {"bridge", measure_bridge},
+                        {"ipMasq", measure_masqueraded},
+                        {"host-local", measure_held_addresses},
+                        {"portmap", measure_published_ports}};
   std::vector<Row> rows;
-  measure_processes(options, rows);
-  measure_sizes(options, rows);
-  measure_bridge(options, rows);
-  measure_held_addresses(options, rows);
-  measure_published_ports(options, rows);
+  bool is_known = false;
+  for (const Part& part : parts) {
+    if (!options.only.empty() && options.only != part.name) continue;
+    is_known = true;
+    part.measure(options, rows);
+  }
+  if (!is_known) throw std::runtime_error("there is no part " + options.only);
   return rows;
 }
 

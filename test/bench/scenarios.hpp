@@ -15,10 +15,12 @@ struct Options {
   std::string empty_program;             // test/bench/empty.cpp
   std::string state;                     // folder for reservations; removed by the caller
   std::string nft_only_path;             // PATH in which there is nft, but no iptables
+  std::string only;                      // the part to measure; empty: all
   unsigned rounds = 25;
 };
 
-// Every scenario, one after the other; in each, the compared implementations take turns.
+// Every scenario, one after the other; in each, the compared implementations take turns. Parts:
+// processes, sizes, bridge, ipMasq, host-local, portmap.
 std::vector<Row> run_scenarios(const Options& options);
 
 }  // namespace bench

@@ -1,12 +1,10 @@
 // Many attachments: at once, and after one another.
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
 #include <functional>
 
 #include "test/netns/pkg/netfilter/firewall_fixture.hpp"
+#include "test/support/at_once.hpp"
 
 using namespace cni;
 using namespace cni::netfilter;
@@ -25,38 +23,6 @@ FirewallSpec numbered_spec(int number) {
   out.ingress_policy = IngressPolicy::kIsolated;
   out.egress_deny = {egress_rule("192.0.2.0/24"), egress_rule("2001:db8::/32", Transport::kUdp)};
   return out;
-}
-
-// Runs fn(number) in as many processes, which start together, and demands that all succeed.
-void run_at_once(int processes, const std::function<void(int)>& fn) {
-  int gate[2];
-  REQUIRE(::pipe(gate) == 0);
-  std::vector<pid_t> children;
-  for (int child = 0; child < processes; ++child) {
-    const pid_t pid = ::fork();
-    REQUIRE(pid >= 0);
-    if (pid == 0) {
-      char byte = 0;
-      (void)::close(gate[1]);
-      if (::read(gate[0], &byte, 1) != 0) ::_exit(2);
-      try {
-        fn(child);
-        ::_exit(0);
-      } catch (const std::exception& error) {
-        (void)::dprintf(STDERR_FILENO, "%s\n", error.what());
-        ::_exit(1);
-      }
-    }
-    children.push_back(pid);
-  }
-  (void)::close(gate[0]);
-  (void)::close(gate[1]);
-  for (const pid_t pid : children) {
-    int status = 0;
-    REQUIRE(::waitpid(pid, &status, 0) == pid);
-    CHECK(WIFEXITED(status));
-    CHECK(WEXITSTATUS(status) == 0);
-  }
 }
 
 std::size_t count(const std::string& text) {

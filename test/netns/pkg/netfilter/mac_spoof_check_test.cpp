@@ -1,15 +1,13 @@
 // The MAC spoof check of bridge ports: frames, layout, removal, garbage collection.
 #include "pkg/netfilter/mac_spoof_check.hpp"
 
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <chrono>
 #include <string>
 #include <vector>
 
 #include "pkg/types/error.hpp"
+#include "test/support/at_once.hpp"
 #include "test/support/catch.hpp"
 #include "test/support/ip_json.hpp"
 #include "test/support/netns_fixture.hpp"
@@ -285,33 +283,15 @@ TEST_CASE("processes that check ports at once all succeed", "[netns][nft]") {
   Namespaces spaces;
   constexpr int kProcesses = 8;
   constexpr int kRounds = 30;
-  std::vector<pid_t> children;
-  for (int child = 0; child < kProcesses; ++child) {
-    const pid_t pid = ::fork();
-    REQUIRE(pid >= 0);
-    if (pid == 0) {
-      try {
-        for (int i = 0; i < kRounds; ++i) {
-          const SpoofCheckSpec spec =
-              spec_of(cat("cont-", child, "-", i), cat("p", child, "-", i), kMac1);
-          add_committed(spec);
-          check_mac_spoof_check(spec);
-          if (i % 2 == 0) remove_mac_spoof_check(spec);
-        }
-        ::_exit(0);
-      } catch (const std::exception& error) {
-        (void)::dprintf(STDERR_FILENO, "%s\n", error.what());
-        ::_exit(1);
-      }
+  run_at_once(kProcesses, [](int child) {
+    for (int i = 0; i < kRounds; ++i) {
+      const SpoofCheckSpec spec =
+          spec_of(cat("cont-", child, "-", i), cat("p", child, "-", i), kMac1);
+      add_committed(spec);
+      check_mac_spoof_check(spec);
+      if (i % 2 == 0) remove_mac_spoof_check(spec);
     }
-    children.push_back(pid);
-  }
-  for (const pid_t pid : children) {
-    int status = 0;
-    REQUIRE(::waitpid(pid, &status, 0) == pid);
-    CHECK(WIFEXITED(status));
-    CHECK(WEXITSTATUS(status) == 0);
-  }
+  });
   CHECK(count_in_ruleset("macspoofchk-cont-") == 2 * kProcesses * kRounds / 2);
   CHECK(count_in_ruleset("jump cni-macspoofchk") == 1);
   CHECK(count_in_ruleset("iifname @cni-macspoofchk-ports drop") == 1);

@@ -1,10 +1,8 @@
 // Many attachments: at once, and after one another.
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <chrono>
 
 #include "test/netns/pkg/netfilter/masquerade_fixture.hpp"
+#include "test/support/at_once.hpp"
 
 using namespace cni;
 using namespace cni::netfilter;
@@ -17,35 +15,17 @@ TEST_CASE("many processes that add and delete at once all succeed", "[netns]") {
   Namespaces spaces;
   constexpr int kProcesses = 8;
   const int rounds = backend == "nftables" ? 40 : 4;
-  std::vector<pid_t> children;
-  for (int child = 0; child < kProcesses; ++child) {
-    const pid_t pid = ::fork();
-    REQUIRE(pid >= 0);
-    if (pid == 0) {
-      try {
-        for (int i = 0; i < rounds; ++i) {
-          const MasqueradeSpec spec = masquerade_spec(
-              backend,
-              {cat("10.22.", child, ".", i + 1, "/16"), cat("fd00:22::", child, ":", i + 1, "/64")},
-              cat("cont-", child, "-", i));
-          add_committed(spec);
-          check_masquerade(spec);
-          if (i % 2 == 0) remove_masquerade(spec);
-        }
-        ::_exit(0);
-      } catch (const std::exception& error) {
-        (void)::dprintf(STDERR_FILENO, "%s\n", error.what());
-        ::_exit(1);
-      }
+  run_at_once(kProcesses, [&](int child) {
+    for (int i = 0; i < rounds; ++i) {
+      const MasqueradeSpec spec = masquerade_spec(
+          backend,
+          {cat("10.22.", child, ".", i + 1, "/16"), cat("fd00:22::", child, ":", i + 1, "/64")},
+          cat("cont-", child, "-", i));
+      add_committed(spec);
+      check_masquerade(spec);
+      if (i % 2 == 0) remove_masquerade(spec);
     }
-    children.push_back(pid);
-  }
-  for (const pid_t pid : children) {
-    int status = 0;
-    REQUIRE(::waitpid(pid, &status, 0) == pid);
-    CHECK(WIFEXITED(status));
-    CHECK(WEXITSTATUS(status) == 0);
-  }
+  });
   if (backend == "iptables") {
     CHECK(count_in_ruleset("jump CNI-") == 2 * kProcesses * rounds / 2);
     return;
@@ -62,36 +42,10 @@ TEST_CASE("ADDs that make the same nftables objects at once make each once", "[n
   constexpr int kProcesses = 6;
   for (int round = 0; round < 50; ++round) {
     run_ok({"nft", "flush", "ruleset"});
-    // All wait for the end of a pipe, so that they start together.
-    int gate[2];
-    REQUIRE(::pipe(gate) == 0);
-    std::vector<pid_t> children;
-    for (int child = 0; child < kProcesses; ++child) {
-      const pid_t pid = ::fork();
-      REQUIRE(pid >= 0);
-      if (pid == 0) {
-        char byte = 0;
-        (void)::close(gate[1]);
-        if (::read(gate[0], &byte, 1) != 0) ::_exit(2);
-        try {
-          add_committed(
-              masquerade_spec("nftables", {cat("10.22.0.", child + 1, "/16")}, cat("cont", child)));
-          ::_exit(0);
-        } catch (const std::exception& error) {
-          (void)::dprintf(STDERR_FILENO, "%s\n", error.what());
-          ::_exit(1);
-        }
-      }
-      children.push_back(pid);
-    }
-    (void)::close(gate[0]);
-    (void)::close(gate[1]);
-    for (const pid_t pid : children) {
-      int status = 0;
-      REQUIRE(::waitpid(pid, &status, 0) == pid);
-      REQUIRE(WIFEXITED(status));
-      REQUIRE(WEXITSTATUS(status) == 0);
-    }
+    run_at_once(kProcesses, [](int child) {
+      add_committed(
+          masquerade_spec("nftables", {cat("10.22.0.", child + 1, "/16")}, cat("cont", child)));
+    });
     REQUIRE(count_in_ruleset("ip daddr != 10.22.0.0/16 masquerade") == 1);
     REQUIRE(count_in_ruleset("goto masq_checks") == 1);
     REQUIRE(count_in_ruleset("id: cont") == kProcesses);

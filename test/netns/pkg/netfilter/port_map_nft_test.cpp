@@ -1,9 +1,7 @@
 // What published ports keep in nftables: layout, removal, repair, garbage collection. nft is the
 // oracle.
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include "test/netns/pkg/netfilter/port_map_fixture.hpp"
+#include "test/support/at_once.hpp"
 
 using namespace cni;
 using namespace cni::netfilter;
@@ -32,33 +30,6 @@ bool has(const std::string& text, const std::string& part) {
 PortMapping udp(PortMapping mapping) {
   mapping.transport = Transport::kUdp;
   return mapping;
-}
-
-// Runs fn in processes at once; true if none failed.
-template <class Fn>
-bool all_succeed(int processes, Fn&& fn) {
-  std::vector<pid_t> children;
-  for (int child = 0; child < processes; ++child) {
-    const pid_t pid = ::fork();
-    REQUIRE(pid >= 0);
-    if (pid == 0) {
-      try {
-        fn(child);
-        ::_exit(0);
-      } catch (const std::exception& error) {
-        (void)::dprintf(STDERR_FILENO, "%s\n", error.what());
-        ::_exit(1);
-      }
-    }
-    children.push_back(pid);
-  }
-  bool out = true;
-  for (const pid_t pid : children) {
-    int status = 0;
-    REQUIRE(::waitpid(pid, &status, 0) == pid);
-    out = out && WIFEXITED(status) && WEXITSTATUS(status) == 0;
-  }
-  return out;
 }
 
 }  // namespace
@@ -353,7 +324,7 @@ TEST_CASE("many that publish and remove ports on a cold host at once all succeed
   require_program("nft");
   const PortMapHost host;
   constexpr int kProcesses = 64;
-  CHECK(all_succeed(kProcesses, [](int child) {
+  run_at_once(kProcesses, [](int child) {
     const auto port = static_cast<std::uint16_t>(1000 + child);
     const PortMapSpec spec =
         port_map_spec({mapping(port, 80)}, cat("cont", child), std::to_string(child + 2));
@@ -363,7 +334,7 @@ TEST_CASE("many that publish and remove ports on a cold host at once all succeed
       NftPortMap::check(connection.get(), spec);
       if (round < 2 || child % 2 == 0) unpublish(spec);
     }
-  }));
+  });
   CHECK(element_count() == 2 * 4 * kProcesses / 2);
   CHECK(count(ruleset(), "fib daddr") == 4);
 }

@@ -52,12 +52,9 @@ std::optional<Ip> localhost_target(const PortMapSpec& spec, Family family) {
   return is_wanted ? std::optional(target->address) : std::nullopt;
 }
 
-// The reference plugins put no guard up: where there is none, all that is published is theirs.
 void check_localhost(const PortMapSpec& spec, Family family) {
   const auto target = localhost_target(spec, family);
-  if (target && has_loopback_guard(spec.search_path)) {
-    check_loopback_source(*target, spec.search_path);
-  }
+  if (target) check_loopback_source(*target, spec.search_path);
 }
 
 std::string undo_name(const PortMapSpec& spec) {
@@ -163,9 +160,7 @@ void add_port_map(const PortMapSpec& spec, os::Undo& undo) {
   with_backend(choice_of(spec), {.iptables = [&] { add_iptables(spec, connection, undo); },
                                  .take_back_iptables = [&] { remove_iptables(spec); },
                                  .nftables = [&] { add_nftables(spec, connection, undo); }});
-  if (const auto target = localhost_target(spec, Family::kIpv4)) {
-    allow_loopback_source(*target, spec.search_path);
-  }
+  add_localhost_guard(spec);
   std::vector<UdpDestination> udp;
   for (const Family family : families_of(spec)) append_udp(spec, family, udp);
   forget_flows(connection, udp);
@@ -194,6 +189,7 @@ void check_port_map(const PortMapSpec& spec) {
   validate_backend(spec.backend);
   const std::vector<Family> families = families_of(spec);
   if (families.empty()) return;
+  bool is_ours = false;
   const auto check_iptables = [&] {
     for (const Family family : families) {
       IptablesPortMap::check(Iptables(family, spec.search_path), family, spec);
@@ -207,10 +203,20 @@ void check_port_map(const PortMapSpec& spec) {
                                   .iptables = check_iptables,
                                   .nftables =
                                       [&](Socket& socket) {
-                                        NftPortMap::check(socket, spec);
-                                        check_localhost(spec, Family::kIpv6);
+                                        is_ours = NftPortMap::check(socket, spec);
+                                        if (is_ours) check_localhost(spec, Family::kIpv6);
                                       }});
-  check_localhost(spec, Family::kIpv4);
+  // The reference plugins put no guard up. Their rules of iptables are the same as ours: where
+  // there is no guard, they are taken for theirs.
+  if (is_ours || has_loopback_guard(spec.search_path)) check_localhost(spec, Family::kIpv4);
+}
+
+void check_localhost_guard(const PortMapSpec& spec) { check_localhost(spec, Family::kIpv4); }
+
+void add_localhost_guard(const PortMapSpec& spec) {
+  if (const auto target = localhost_target(spec, Family::kIpv4)) {
+    allow_loopback_source(*target, spec.search_path);
+  }
 }
 
 void gc_port_map(std::string_view network, std::span<const Attachment> valid,

@@ -95,6 +95,12 @@ void remove_port_map(const PortMapSpec& spec);
 // one satisfies.
 void check_port_map(const PortMapSpec& spec);
 
+// What keeps others out of 127.0.0.0/8 where ports are published there (loopback_guard.hpp),
+// whoever has published them. CHECK of ports that may be the reference plugins' does not ask for
+// it.
+void check_localhost_guard(const PortMapSpec& spec);
+void add_localhost_guard(const PortMapSpec& spec);
+
 // Removes the published ports of the network's attachments that are not in the list; other
 // networks' are left alone.
 void gc_port_map(std::string_view network, std::span<const Attachment> valid,

@@ -24,7 +24,8 @@ struct NftPortMap {
   // if it fails, the ports are published for nobody.
   static void add_conditions(const PortMapSpec& spec);
   static RemovedPorts remove(netlink::Socket& socket, const PortMapSpec& spec);
-  static void check(netlink::Socket& socket, const PortMapSpec& spec);
+  // False if all that it has found is the reference plugins'.
+  static bool check(netlink::Socket& socket, const PortMapSpec& spec);
   static RemovedPorts gc(netlink::Socket& socket, std::string_view network,
                          std::span<const Attachment> valid);
 };

@@ -200,11 +200,12 @@ void check_element(Socket& socket, const PortMapSpec& spec, Family family, const
   }
 }
 
-void check_family(Socket& socket, const PortMapSpec& spec, const Prefix& target) {
+// False if the reference plugins have published the ports.
+bool check_family(Socket& socket, const PortMapSpec& spec, const Prefix& target) {
   const Family family = target.address.family();
   const std::size_t wanted = mappings_of(spec, family).size();
   const std::string& container = spec.owner.container_id;
-  if (published::count_reference_rules(socket, family, container) >= wanted) return;
+  if (published::count_reference_rules(socket, family, container) >= wanted) return false;
 
   std::string gap = published::Shared(socket, family).describe_missing(spec, target);
   if (gap.empty()) gap = published::describe_missing_guard(socket, spec, family);
@@ -212,6 +213,7 @@ void check_family(Socket& socket, const PortMapSpec& spec, const Prefix& target)
   for (const Placed& one : published::elements_of(spec, target)) {
     check_element(socket, spec, family, one);
   }
+  return true;
 }
 
 void gc_family(Socket& socket, Family family, std::string_view network,
@@ -275,8 +277,12 @@ RemovedPorts NftPortMap::remove(Socket& socket, const PortMapSpec& spec) {
   return removed;
 }
 
-void NftPortMap::check(Socket& socket, const PortMapSpec& spec) {
-  for (const Prefix& target : targets_in_use(spec)) check_family(socket, spec, target);
+bool NftPortMap::check(Socket& socket, const PortMapSpec& spec) {
+  bool is_ours = false;
+  for (const Prefix& target : targets_in_use(spec)) {
+    is_ours = check_family(socket, spec, target) || is_ours;
+  }
+  return is_ours;
 }
 
 RemovedPorts NftPortMap::gc(Socket& socket, std::string_view network,

@@ -115,6 +115,9 @@ void reconcile(const skel::Request& request, skel::Restoration& restoration) {
   restoration.ensure(
       "published ports", [&] { netfilter::check_port_map(spec); },
       [&](os::Undo& undo) { netfilter::add_port_map(spec, undo); });
+  restoration.ensure(
+      "guard of 127.0.0.1", [&] { netfilter::check_localhost_guard(spec); },
+      [&](os::Undo& /*unused*/) { netfilter::add_localhost_guard(spec); });
 }
 
 void status(const skel::Request& request) {

@@ -157,7 +157,7 @@ TEST_CASE("firewalld lets the container's traffic pass until DEL", "[netns]") {
   FirewallNode::expect_ok(node.firewall("DEL", config, "a", result));
 }
 
-TEST_CASE("CHECK says that a reload of firewalld has lost the addresses", "[netns]") {
+TEST_CASE("RECONCILE brings back what a reload of firewalld has lost", "[netns]") {
   require_firewalld();
   FirewalldNode node;
   const json result = node.attach("a", 1);
@@ -167,7 +167,11 @@ TEST_CASE("CHECK says that a reload of firewalld has lost the addresses", "[netn
   CHECK(count_of("/", FirewalldNode::sources("work")) == 2);
   run_ok({"firewall-cmd", "--reload"});
   check_error(node.firewall("CHECK", config, "a", result), 105, "failed to find the address ");
-  FirewallNode::expect_ok(node.firewall("ADD", config, "a", result));
+  const PluginRun run = node.firewall("RECONCILE", config, "a", result);
+  INFO(run.describe());
+  REQUIRE(run.ok());
+  CHECK(run.document.at("restored").at(0).at("what") == "firewall rules");
+  CHECK(count_of("/", FirewalldNode::sources("work")) == 2);
   FirewallNode::expect_ok(node.firewall("CHECK", config, "a", result));
   // The zone of ADD counts, whatever the configuration says by now.
   FirewallNode::expect_ok(node.firewall("DEL", FirewalldNode::config(), "a"));

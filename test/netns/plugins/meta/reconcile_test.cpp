@@ -58,6 +58,25 @@ TEST_CASE("RECONCILE publishes ports again and touches nothing that is right", "
   }
 }
 
+TEST_CASE("RECONCILE puts the guard of 127.0.0.1 up again", "[netns][nft]") {
+  require_program("nft");
+  for (const std::string backend : {"iptables", "nftables"}) {
+    INFO(backend);
+    const PublishingNode node(ContainerNetwork::kBridge);
+    const json config = {{"backend", backend},
+                         {"runtimeConfig", {{"portMappings", json::array({mapping("tcp", "")})}}}};
+    node.publish(config, "c1");
+    const Texts before = rules();
+    run_ok({"nft", "delete", "chain", "ip", "cni_hostport", "loopback_guard"});
+    // With iptables the ports could be the reference plugins', which have no guard.
+    CHECK(node.portmap("CHECK", config, "c1").ok() == (backend == "iptables"));
+    const Texts what = {backend == "iptables" ? "guard of 127.0.0.1" : "published ports"};
+    CHECK(restored(node.portmap("RECONCILE", config, "c1")) == what);
+    CHECK(rules() == before);
+    CHECK(restored(node.portmap("RECONCILE", config, "c1")).empty());
+  }
+}
+
 TEST_CASE("RECONCILE restores the firewall and its policy", "[netns][nft]") {
   require_program("nft");
   for (const std::string backend : {"iptables", "nftables"}) {

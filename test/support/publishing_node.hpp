@@ -34,6 +34,9 @@ class PublishingNode {
   explicit PublishingNode(ContainerNetwork network, std::string folder = CNI_TEST_BIN_DIR,
                           const json& more = json::object());
 
+  // From now on the plugins of that folder are called.
+  void use_plugins_of(std::string folder) { folder_ = std::move(folder); }
+
   // Calls portmap for c1 with that configuration; backend, name, version, prevResult and the rest
   // are filled in. The container stands in for another one of the node.
   PluginRun portmap(std::string_view command, const json& config,

@@ -348,3 +348,26 @@ TEST_CASE("only who is in sourceRanges gets to the container", "[netns]") {
             {.address = "192.0.2.1", .port = kPort, .source = {}, .source_port = 0}) ==
         "c1 sees 10.23.0.2");
 }
+
+TEST_CASE("a port that the reference took away is free for the next container", "[netns][nft]") {
+  require_program("nft");
+  const std::string reference = require_reference();
+  for (const bool is_ours_next : {true, false}) {
+    INFO((is_ours_next ? "ours" : "the reference") << " is next");
+    PublishingNode node(ContainerNetwork::kBridge);
+    const json config = config_of("nftables", both_protocols());
+    node.publish(config, "c1");
+    node.use_plugins_of(reference);
+    node.unpublish(config, "c1");
+    node.detach("c1");
+    if (is_ours_next) node.use_plugins_of(CNI_TEST_BIN_DIR);
+    node.publish(config, "c2");
+    CHECK(ask_tcp(node, "remote", "192.0.2.1") == "c2 sees 192.0.2.2");
+    CHECK(ask_tcp(node, "remote", "2001:db8:1::1") == "c2 sees 2001:db8:1::2");
+    node.unpublish(config, "c2");
+    const std::string rest = run_ok({"nft", "list", "ruleset"});
+    // What the reference does not know of is ours to take away.
+    CHECK((rest.find("id: c1") == std::string::npos) == is_ours_next);
+    CHECK(rest.find("c2") == std::string::npos);
+  }
+}

@@ -111,10 +111,7 @@ std::string interface_to(const Ip& container) {
   return netlink::get_link(socket, link_to(socket, container)).name;
 }
 
-const Ip& loopback() {
-  static const Ip address = *Ip::parse("::1");
-  return address;
-}
+Ip loopback() { return *Ip::parse("::1"); }
 
 bool takes_loopback(Socket& socket, netlink::LinkIndex link) {
   const auto hop = netlink::find_next_hop(socket, loopback(), link);

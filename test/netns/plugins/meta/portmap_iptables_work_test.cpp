@@ -24,6 +24,8 @@ std::string trace(PortmapNode& node, const std::string& command, const json& con
   (void)require_program("strace");
   Call call = node.call_for(command, config, "c1");
   call.wrapper = {"strace", "-f", "-qq", "-e", "trace=execve,socket", "-o", "/run/trace"};
+  // The leak detector of sanitized builds traces the process itself.
+  call.more_environment = {"ASAN_OPTIONS=detect_leaks=0"};
   const PluginRun run = test::call("portmap", call);
   INFO(run.describe());
   REQUIRE(run.ok());

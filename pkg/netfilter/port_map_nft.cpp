@@ -67,15 +67,22 @@ void note_udp(const Found& found, Family family, RemovedPorts& out) {
   }
 }
 
-// All that has the attachment's digest, by listing.
-Found list_all(Socket& socket, Family family, std::string_view digest) {
+// All elements whose comments satisfy a condition, by listing.
+template <class Predicate>
+Found list_if(Socket& socket, Family family, Predicate&& is_wanted) {
   Found out;
   for (const std::string& set : published::element_sets(socket, family)) {
     for (NftElement& element : nft_list_elements(socket, published::table(family), set)) {
-      if (element.comment.starts_with(digest)) out.add(set, std::move(element));
+      if (is_wanted(element.comment)) out.add(set, std::move(element));
     }
   }
   return out;
+}
+
+// All that has the attachment's digest.
+Found list_all(Socket& socket, Family family, std::string_view digest) {
+  return list_if(socket, family,
+                 [&](std::string_view comment) { return comment.starts_with(digest); });
 }
 
 // By key: what the attachment has if it was made as the specification says.
@@ -220,14 +227,14 @@ void gc_family(Socket& socket, Family family, std::string_view network,
                std::span<const Attachment> valid, RemovedPorts& removed) {
   const NftTable table = published::table(family);
   const StaleOwners is_stale(network, valid);
+  const Found found = list_if(socket, family, is_stale);
+  note_udp(found, family, removed);
   NftTransaction transaction(table);
-  for (const NftElement& owner : nft_list_elements(socket, table, published::kOwners)) {
-    if (!is_stale(owner.comment)) continue;
-    const std::string digest = digest_of(owner);
-    const Found found = list_all(socket, family, digest);
-    note_udp(found, family, removed);
-    found.add_deletions(transaction);
-    published::delete_guards(socket, transaction, digest, family);
+  found.add_deletions(transaction);
+  for (const Placed& one : found.elements()) {
+    const bool has_guards =
+        one.set == published::kOwners && published::holding_in(one.element).has_guards;
+    if (has_guards) published::delete_guards(socket, transaction, digest_of(one.element), family);
   }
   transaction.commit(socket, cat("collect garbage in nftables table ", table.to_string()));
   published::gc_reference_rules(socket, family, valid, published::kResultCache);

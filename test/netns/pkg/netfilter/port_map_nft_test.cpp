@@ -27,6 +27,11 @@ bool has(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
 
+PortMapping sctp(PortMapping mapping) {
+  mapping.transport = Transport::kSctp;
+  return mapping;
+}
+
 PortMapping udp(PortMapping mapping) {
   mapping.transport = Transport::kUdp;
   return mapping;
@@ -94,8 +99,9 @@ TEST_CASE("all elements go with what is known of them and without", "[netns][nft
   const PortMapSpec other = port_map_spec({mapping(9090, 90)}, "c2", "3");
   publish(other);
   const std::string before = ruleset();
-  PortMapSpec spec = port_map_spec({mapping(8080, 80), udp(mapping(8080, 80)),
-                                    mapping(81, 80, "192.0.2.1"), mapping(82, 80, "::1")});
+  PortMapSpec spec =
+      port_map_spec({mapping(8080, 80), udp(mapping(8080, 80)), sctp(mapping(8080, 80)),
+                     mapping(81, 80, "192.0.2.1"), mapping(82, 80, "::1")});
   spec.mappings[1].sources = {*Prefix::parse("192.0.2.0/24")};
   publish(spec);
   CHECK(ruleset() != before);
@@ -264,6 +270,20 @@ TEST_CASE("CHECK names what is missing and ADD puts it back", "[netns][nft]") {
   run_ok({"nft", "flush", "ruleset"});
   CHECK(unpublish(spec).empty());
   CHECK(ruleset().empty());
+}
+
+TEST_CASE("GC removes many attachments at once", "[netns][nft]") {
+  require_program("nft");
+  const PortMapHost host;
+  constexpr int kContainers = 500;
+  for (int i = 0; i < kContainers; ++i) {
+    const auto port = static_cast<std::uint16_t>(10'000 + i);
+    publish(port_map_spec({mapping(port, 80)}, cat("gone", i), std::to_string(i % 200 + 2)));
+  }
+  // Those with the address of a later one have given way to it.
+  CHECK(element_count() == 2 * 4 * 200);
+  collect_garbage({});
+  CHECK(element_count() == 0);
 }
 
 TEST_CASE("GC removes the ports of attachments that are not valid", "[netns][nft]") {

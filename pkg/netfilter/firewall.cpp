@@ -71,8 +71,9 @@ std::string undo_name(const FirewallSpec& spec) {
 
 void add_nftables(const FirewallSpec& spec, os::Undo& undo) {
   Connection connection;
-  NftFirewall::add(connection.get(), spec);
+  const auto former = NftFirewall::add(connection.get(), spec);
   undo.push(undo_name(spec), [spec] { remove_firewall(spec); });
+  NftFirewall::sweep(connection.get(), former);
 }
 
 // What protects a bridge: which policies its attachments other than the owner's have, and which
@@ -172,7 +173,7 @@ void add_recorded(const FirewallSpec& spec, std::string_view backend, os::Undo& 
        .take_back_iptables = [&] { remove_from_iptables(connection.find(), record, spec); },
        .nftables =
            [&] {
-             NftFirewall::add(connection.get(), spec);
+             NftFirewall::sweep(connection.get(), NftFirewall::add(connection.get(), spec));
              // nftables' elements say themselves whose they are.
              if (!is_firewalld) FirewallRecords::remove(record);
            }});

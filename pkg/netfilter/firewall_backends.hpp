@@ -14,7 +14,10 @@ namespace cni::netfilter {
 // Table, sets and elements of nftables. Each of these does its work in one transaction, repeated
 // when others changed what it was built on.
 struct NftFirewall {
-  static void add(netlink::Socket& socket, const FirewallSpec& spec);
+  // Returns what an earlier ADD of the attachment needed and this one perhaps not: for sweep.
+  static std::vector<std::string> add(netlink::Socket& socket, const FirewallSpec& spec);
+  // Removes what of it nobody needs any more.
+  static void sweep(netlink::Socket& socket, const std::vector<std::string>& former);
   static void remove(netlink::Socket& socket, const FirewallSpec& spec);
   static void check(netlink::Socket& socket, const FirewallSpec& spec);
   static void gc(netlink::Socket& socket, std::string_view network,

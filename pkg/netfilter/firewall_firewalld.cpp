@@ -88,15 +88,19 @@ void FirewalldFirewall::remove(std::string_view bus_address, std::string_view zo
   if (addresses.empty() || zone.empty()) return;
   auto bus = connect_to_firewalld(bus_address);
   if (!bus) return;
+  ErrorList errors;
   for (const Ip& address : addresses) {
-    const dbus::Message answer = call(*bus, "removeSource", zone, address);
-    const bool is_absent =
-        is_error(answer, "UNKNOWN_SOURCE") || is_error(answer, "INVALID_ZONE") || is_gone(answer);
-    if (!is_error(answer) || is_absent) continue;
-    throw Error(Code::kDelegateFailed,
-                cat("failed to remove the address ", Prefix::host(address).to_string(), " from ",
-                    zone, " zone: ", reason(answer)));
+    errors.run([&] {
+      const dbus::Message answer = call(*bus, "removeSource", zone, address);
+      const bool is_absent =
+          is_error(answer, "UNKNOWN_SOURCE") || is_error(answer, "INVALID_ZONE") || is_gone(answer);
+      if (!is_error(answer) || is_absent) return;
+      throw Error(Code::kDelegateFailed,
+                  cat("failed to remove the address ", Prefix::host(address).to_string(), " from ",
+                      zone, " zone: ", reason(answer)));
+    });
   }
+  errors.throw_if_any();
 }
 
 void FirewalldFirewall::check(const FirewallSpec& spec) {

@@ -20,8 +20,6 @@ using filtering::EgressPlan;
 using filtering::Use;
 using netlink::Socket;
 
-// Deletions that go into one transaction, so that it fits the socket's buffer.
-constexpr std::size_t kMaxDeletions = 500;
 constexpr std::size_t kKeyLength = 15;
 
 std::string operation(std::string_view verb) {
@@ -181,8 +179,12 @@ Own find_own(Socket& socket, const FirewallSpec& spec) {
 }
 
 void delete_all(NftTransaction& transaction, std::span<const Placed> elements) {
-  for (const Placed& one : elements) {
-    transaction.on(one.table).delete_element(one.set, one.element.key);
+  for (const NftTable& table : {filtering::table(), filtering::bridge_table()}) {
+    std::vector<NftPlace> places;
+    for (const Placed& one : elements) {
+      if (one.table.family == table.family) places.push_back({one.set, one.element.key});
+    }
+    transaction.on(table).delete_elements(places);
   }
 }
 
@@ -313,16 +315,6 @@ void check_uses(Socket& socket, const FirewallSpec& spec) {
   }
 }
 
-// Deletes elements, many at a time.
-void commit_deletions(Socket& socket, const std::vector<Placed>& elements) {
-  for (std::size_t start = 0; start < elements.size(); start += kMaxDeletions) {
-    const std::size_t end = std::min(start + kMaxDeletions, elements.size());
-    NftTransaction transaction(filtering::table());
-    delete_all(transaction, std::span(elements).subspan(start, end - start));
-    transaction.commit(socket, operation("collect garbage of the"));
-  }
-}
-
 bool has_any_table(Socket& socket) {
   return nft_table_exists(socket, filtering::table()) ||
          nft_table_exists(socket, filtering::bridge_table());
@@ -330,7 +322,7 @@ bool has_any_table(Socket& socket) {
 
 }  // namespace
 
-void NftFirewall::add(Socket& socket, const FirewallSpec& spec) {
+std::vector<std::string> NftFirewall::add(Socket& socket, const FirewallSpec& spec) {
   const EgressPlan plan = filtering::plan_egress(spec);
   const std::vector<Placed> elements = elements_of(spec);
   std::vector<std::string> former_chains;
@@ -349,7 +341,11 @@ void NftFirewall::add(Socket& socket, const FirewallSpec& spec) {
     }
     transaction.commit(socket, operation("add the"));
   });
-  filtering::sweep_unused(socket, former_chains);
+  return former_chains;
+}
+
+void NftFirewall::sweep(Socket& socket, const std::vector<std::string>& chains) {
+  filtering::sweep_unused(socket, chains);
 }
 
 void NftFirewall::remove(Socket& socket, const FirewallSpec& spec) {
@@ -391,7 +387,9 @@ void NftFirewall::gc(Socket& socket, std::string_view network, std::span<const A
   with_retries([&](int) {
     const Own own = list_all(socket, network, is_stale);
     chains.insert(chains.end(), own.chains.begin(), own.chains.end());
-    commit_deletions(socket, own.elements);
+    NftTransaction transaction(filtering::table());
+    delete_all(transaction, own.elements);
+    transaction.commit(socket, operation("collect garbage of the"));
   });
   filtering::sweep_unused(socket, chains);
 }

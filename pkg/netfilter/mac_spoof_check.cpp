@@ -26,7 +26,6 @@ constexpr std::string_view kAllowed = "cni-macspoofchk-allowed";  // port and MA
 constexpr std::string_view kChecked = "cni-macspoofchk-ports";    // port
 // Two of its own, and the jump from PREROUTING.
 constexpr std::uint32_t kChainUse = 3;
-constexpr std::size_t kMaxDeletions = 500;
 // What a chain's name may have; the reference cannot have made a longer one.
 constexpr std::size_t kMaxChainName = 255;
 
@@ -125,14 +124,14 @@ void delete_leftovers(Socket& socket, NftTransaction& transaction, const SpoofCh
   }
 }
 
-using Elements = std::vector<std::pair<std::string_view, std::string>>;  // set and key
+using Elements = std::vector<NftPlace>;
 
 template <class Predicate>
 Elements find_all(Socket& socket, Predicate&& is_wanted) {
   Elements out;
   for (const std::string_view set : {kAllowed, kChecked}) {
     for (NftElement& element : nft_list_elements(socket, table(), set)) {
-      if (is_wanted(element)) out.emplace_back(set, std::move(element.key));
+      if (is_wanted(element)) out.push_back({std::string(set), std::move(element.key)});
     }
   }
   return out;
@@ -144,10 +143,11 @@ Elements find_own(Socket& socket, const SpoofCheckSpec& spec) {
   const auto is_own = [&](const NftElement& element) { return element.comment == comment; };
   Elements out;
   if (!spec.host_veth.empty() && !spec.mac.empty()) {
-    const Elements places = {{kAllowed, allowed_key(spec)}, {kChecked, checked_key(spec)}};
+    const Elements places = {{std::string(kAllowed), allowed_key(spec)},
+                             {std::string(kChecked), checked_key(spec)}};
     for (const auto& [set, key] : places) {
       const auto element = nft_find_element(socket, table(), set, key);
-      if (element && is_own(*element)) out.emplace_back(set, key);
+      if (element && is_own(*element)) out.push_back({set, key});
     }
     if (out.size() == places.size()) return out;
   }
@@ -155,14 +155,9 @@ Elements find_own(Socket& socket, const SpoofCheckSpec& spec) {
 }
 
 void delete_elements(Socket& socket, const Elements& elements) {
-  for (std::size_t start = 0; start < elements.size(); start += kMaxDeletions) {
-    NftTransaction transaction(table());
-    const std::size_t end = std::min(start + kMaxDeletions, elements.size());
-    for (std::size_t i = start; i < end; ++i) {
-      transaction.delete_element(elements[i].first, elements[i].second);
-    }
-    transaction.commit(socket, operation("remove"));
-  }
+  NftTransaction transaction(table());
+  transaction.delete_elements(elements);
+  transaction.commit(socket, operation("remove"));
 }
 
 // The reference's two chains of one attachment with the rules that jump to them.

@@ -23,9 +23,6 @@ constexpr std::uint32_t kPostroutingRules = 3;
 // again whenever one is added.)
 constexpr std::string_view kSetPrefix = "containers_";
 
-// Deletions that go into one transaction, so that it fits the socket's buffer.
-constexpr std::size_t kMaxDeletions = 500;
-
 NftTable table() { return {NftFamily::kInet, "cni_plugins_masquerade"}; }
 
 bool is_host(const Prefix& address) { return address.length == address.address.width(); }
@@ -162,24 +159,16 @@ void add_elements(netlink::Socket& socket, NftTransaction& transaction, const Ma
 }
 
 struct Deletions {
-  std::vector<std::uint64_t> rules;                           // of masq_checks
-  std::vector<std::pair<std::string, std::string>> elements;  // set and key
+  std::vector<std::uint64_t> rules;  // of masq_checks
+  std::vector<NftPlace> elements;
 
   std::size_t size() const { return rules.size() + elements.size(); }
 
   void commit(netlink::Socket& socket, std::string_view operation) const {
-    for (std::size_t start = 0; start < size(); start += kMaxDeletions) {
-      NftTransaction transaction(table());
-      for (std::size_t i = start; i < std::min(start + kMaxDeletions, size()); ++i) {
-        if (i < rules.size()) {
-          transaction.delete_rule(kChecks, rules[i]);
-        } else {
-          const auto& [set, key] = elements[i - rules.size()];
-          transaction.delete_element(set, key);
-        }
-      }
-      transaction.commit(socket, operation);
-    }
+    NftTransaction transaction(table());
+    for (const std::uint64_t rule : rules) transaction.delete_rule(kChecks, rule);
+    transaction.delete_elements(elements);
+    transaction.commit(socket, operation);
   }
 };
 
@@ -193,7 +182,7 @@ Deletions find_all(netlink::Socket& socket, const std::vector<NftRuleInfo>& chec
   }
   for (const std::string& set : nft_list_sets(socket, table(), kSetPrefix)) {
     for (const NftElement& element : nft_list_elements(socket, table(), set)) {
-      if (is_wanted(element.comment)) out.elements.emplace_back(set, element.key);
+      if (is_wanted(element.comment)) out.elements.push_back({set, element.key});
     }
   }
   return out;
@@ -213,7 +202,7 @@ Deletions find_own(netlink::Socket& socket, const MasqueradeSpec& spec) {
   for (const Prefix& address : spec.addresses) {
     const auto element = nft_find_element(socket, table(), set_name(address), key_of(address));
     if (element && is_own(element->comment)) {
-      out.elements.emplace_back(set_name(address), element->key);
+      out.elements.push_back({set_name(address), element->key});
     }
   }
   if (!spec.addresses.empty() && out.size() >= spec.addresses.size()) return out;

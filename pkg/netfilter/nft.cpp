@@ -303,6 +303,19 @@ NftTransaction& NftTransaction::delete_elements(std::string_view set,
   return *this;
 }
 
+NftTransaction& NftTransaction::delete_elements(std::span<const NftPlace> places) {
+  while (!places.empty()) {
+    std::size_t count = 0;
+    std::vector<std::string> keys;
+    for (; count < places.size() && places[count].set == places[0].set; ++count) {
+      keys.push_back(places[count].key);
+    }
+    delete_elements(places[0].set, keys);
+    places = places.subspan(count);
+  }
+  return *this;
+}
+
 NftTransaction& NftTransaction::flush_chain(std::string_view chain) {
   Message out = nft_message(table_.family, NFT_MSG_DELRULE, 0);
   out.put_string(NFTA_RULE_TABLE, table_.name).put_string(NFTA_RULE_CHAIN, chain);

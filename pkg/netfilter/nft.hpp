@@ -82,6 +82,12 @@ struct NftElement {
   std::string key_end = {};  // of a range
 };
 
+// Where an element is.
+struct NftPlace {
+  std::string set;
+  std::string key;
+};
+
 // Builds the octets of a key: one part as it is, several padded to multiples of four each.
 class NftKey {
  public:
@@ -202,6 +208,8 @@ class NftTransaction {
   NftTransaction& delete_rule(std::string_view chain, std::uint64_t handle);
   NftTransaction& delete_element(std::string_view set, std::string_view key);
   NftTransaction& delete_elements(std::string_view set, std::span<const std::string> keys);
+  // Of several sets: those of one that stand together go together.
+  NftTransaction& delete_elements(std::span<const NftPlace> places);
   NftTransaction& delete_table();
 
   bool empty() const;

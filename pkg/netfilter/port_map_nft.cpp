@@ -44,15 +44,9 @@ class Found {
   std::size_t ports() const { return ports_; }
 
   void add_deletions(NftTransaction& transaction) const {
-    std::size_t start = 0;
-    while (start < elements_.size()) {
-      const std::string& set = elements_[start].set;
-      std::vector<std::string> keys;
-      for (; start < elements_.size() && elements_[start].set == set; ++start) {
-        keys.push_back(elements_[start].element.key);
-      }
-      transaction.delete_elements(set, keys);
-    }
+    std::vector<NftPlace> places;
+    for (const Placed& one : elements_) places.push_back({one.set, one.element.key});
+    transaction.delete_elements(places);
   }
 
  private:

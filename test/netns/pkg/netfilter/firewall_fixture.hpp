@@ -120,7 +120,8 @@ inline netfilter::EgressRule egress_rule(const std::string& network,
 
 inline void add_nft(const netfilter::FirewallSpec& spec) {
   netfilter::Connection connection;
-  netfilter::NftFirewall::add(connection.get(), spec);
+  netfilter::NftFirewall::sweep(connection.get(),
+                                netfilter::NftFirewall::add(connection.get(), spec));
 }
 
 inline void remove_nft(const netfilter::FirewallSpec& spec) {

@@ -1,7 +1,10 @@
 #include "test/bench/masqueraded.hpp"
 
 #include <array>
+#include <cstdint>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "pkg/netfilter/masquerade.hpp"
 #include "pkg/os/undo.hpp"
@@ -9,35 +12,43 @@
 #include "pkg/types/error.hpp"
 #include "pkg/types/hash.hpp"
 #include "test/bench/attachment.hpp"
+#include "test/bench/contest.hpp"
+#include "test/bench/new_connections.hpp"
 
 namespace bench {
 namespace {
 
 constexpr const char* kNetwork = "bench";  // the one of bridge_config
 constexpr const char* kSubnet = "10.91.0.0/16";
+constexpr std::uint16_t kServerPort = 80;
 // Of the subnet, but beyond what host-local comes to hand out.
 constexpr const char* kFirstHeld = "10.91.128.0";
 
-// The attachment of that number of those that are there already.
+// An attachment of which there is nothing but the rules.
 struct Held {
   std::string id;
-  cni::Ip address;
+  cni::Prefix address;
+
+  std::string subnet() const { return address.network().to_string(); }
 };
 
-Held held(unsigned number) {
-  return {cni::cat("held", number), cni::Ip::parse(kFirstHeld)->plus(number)};
+std::vector<Held> held(unsigned count) {
+  std::vector<Held> out;
+  const unsigned length = cni::Prefix::parse(kSubnet)->length;
+  for (unsigned i = 0; i < count; ++i) {
+    out.push_back({cni::cat("held", i), {cni::Ip::parse(kFirstHeld)->plus(i), length}});
+  }
+  return out;
 }
 
 // One by one, as so many ADDs would have.
-void fill_ours_with_nftables(unsigned count) {
-  const unsigned length = cni::Prefix::parse(kSubnet)->length;
-  for (unsigned i = 0; i < count; ++i) {
-    const Held one = held(i);
+void fill_ours_with_nftables(const std::vector<Held>& all) {
+  for (const Held& one : all) {
     cni::os::Undo undo;
     cni::netfilter::add_masquerade({.network = kNetwork,
                                     .container_id = one.id,
                                     .ifname = "eth0",
-                                    .addresses = {{one.address, length}},
+                                    .addresses = {one.address},
                                     .backend = "nftables",
                                     .search_path = ""},
                                    undo);
@@ -46,11 +57,10 @@ void fill_ours_with_nftables(unsigned count) {
 }
 
 // As the reference leaves them; to have it add them all would take minutes.
-std::string reference_nftables_rules(unsigned count) {
+std::string reference_nftables_rules(const std::vector<Held>& all) {
   std::string rules;
-  for (unsigned i = 0; i < count; ++i) {
-    const Held one = held(i);
-    rules += cni::cat("ip saddr ", one.address.to_string(), " ip daddr != ", kSubnet,
+  for (const Held& one : all) {
+    rules += cni::cat("ip saddr ", one.address.address.to_string(), " ip daddr != ", one.subnet(),
                       " masquerade comment \"", cni::attachment_hash(kNetwork, "eth0", one.id),
                       ", net: ", kNetwork, ", if: eth0, id: ", one.id, "\"\n");
   }
@@ -61,46 +71,81 @@ std::string reference_nftables_rules(unsigned count) {
 }
 
 // The same rules for both.
-std::string iptables_rules(unsigned count) {
+std::string iptables_rules(const std::vector<Held>& all) {
   std::string chains;
   std::string rules;
-  for (unsigned i = 0; i < count; ++i) {
-    const Held one = held(i);
+  for (const Held& one : all) {
     const std::string chain = cni::masquerade_chain_name(kNetwork, one.id);
     const std::string comment = cni::cat(" -m comment --comment \"name: \\\"", kNetwork,
                                          "\\\" id: \\\"", one.id, "\\\"\" -j ");
     chains += cni::cat(':', chain, " - [0:0]\n");
-    rules += cni::cat("-A POSTROUTING -s ", one.address.to_string(), "/32", comment, chain, '\n',
-                      "-A ", chain, " -d ", kSubnet, comment, "ACCEPT\n",  //
+    rules += cni::cat("-A POSTROUTING -s ", one.address.address.to_string(), "/32", comment, chain,
+                      '\n', "-A ", chain, " -d ", one.subnet(), comment, "ACCEPT\n",  //
                       "-A ", chain, " ! -d 224.0.0.0/4", comment, "MASQUERADE\n");
   }
   return cni::cat("*nat\n", chains, rules, "COMMIT\n");
 }
 
-void fill(const Node& node, bool is_ours, const std::string& backend, unsigned count) {
-  if (count == 0) return;
+void fill(const Node& node, bool is_ours, const std::string& backend,
+          const std::vector<Held>& all) {
+  if (all.empty()) return;
   if (backend == "iptables") {
-    load_iptables(node, iptables_rules(count));
+    load_iptables(node, iptables_rules(all));
   } else if (is_ours) {
     node.host().enter();
-    fill_ours_with_nftables(count);
+    fill_ours_with_nftables(all);
   } else {
-    load_nftables(node, reference_nftables_rules(count));
+    load_nftables(node, reference_nftables_rules(all));
   }
+}
+
+// A node whose container is masqueraded behind so many others.
+struct Masquerader {
+  Masquerader(const Node& node, bool is_ours, const std::string& backend, unsigned count)
+      : connections(node, ClientAndServer::Server::kBeyond, kServerPort) {
+    std::vector<Held> all = held(count);
+    all.push_back({"measured", *cni::Prefix::parse("10.93.0.2/16")});
+    fill(node, is_ours, backend, all);
+  }
+
+  ClientAndServer connections;
+  Samples connect;
+};
+
+struct ConnectionMedians {
+  double ours = 0;  // us
+  std::optional<double> reference;
+};
+
+ConnectionMedians connect_out(const Options& options, const std::string& backend, unsigned count) {
+  const Contest contest(options);
+  Masquerader ours(contest.ours, true, backend, count);
+  std::optional<Masquerader> reference;
+  if (contest.reference) reference.emplace(*contest.reference, false, backend, count);
+  contest.run([&](const Node&, bool is_ours, bool counts) {
+    Masquerader& one = is_ours ? ours : *reference;
+    for (unsigned i = 0; i < kConnectionsInRound; ++i) {
+      const Duration connected = one.connections.connect(kServerPort);
+      if (counts) one.connect.add(connected);
+    }
+  });
+  ConnectionMedians out{.ours = ours.connect.median() * 1000, .reference = {}};
+  if (reference) out.reference = reference->connect.median() * 1000;
+  return out;
 }
 
 ContestMedians masquerade(const Options& options, const std::string& backend,
                           const std::string& programs, unsigned count) {
   const std::string keys = cni::cat(R"("ipMasq": true, "ipMasqBackend": ")", backend, R"(", )");
   return attach_and_detach(
-      options,
-      {.plugin = "bridge",
-       .config =
-           [keys](const std::string& state) {
-             return bridge_config(state, kSubnet, "0.0.0.0/0", keys);
-           },
-       .programs = programs,
-       .prepare = [&](const Node& node, bool is_ours) { fill(node, is_ours, backend, count); }});
+      options, {.plugin = "bridge",
+                .config =
+                    [keys](const std::string& state) {
+                      return bridge_config(state, kSubnet, "0.0.0.0/0", keys);
+                    },
+                .programs = programs,
+                .prepare = [&](const Node& node,
+                               bool is_ours) { fill(node, is_ours, backend, held(count)); }});
 }
 
 struct Backend {
@@ -108,6 +153,17 @@ struct Backend {
   std::string programs;
   double add_limit;  // with none masqueraded, against the reference
 };
+
+void push_connections(const Options& options, const std::string& backend, unsigned count,
+                      std::vector<Row>& rows) {
+  const ConnectionMedians medians = connect_out(options, backend, count);
+  rows.push_back(
+      {.what = cni::cat("ipMasq with ", backend, ", ", count, " masqueraded, new connection"),
+       .unit = "us",
+       .ours = medians.ours,
+       .other = medians.reference,
+       .limit = {}});
+}
 
 void measure_backend(const Options& options, const Backend& backend, std::vector<Row>& rows) {
   Medians with_none;
@@ -118,6 +174,7 @@ void measure_backend(const Options& options, const Backend& backend, std::vector
     if (count == 0) {
       with_none = medians.ours;
       push_attachment(rows, what, medians, backend.add_limit, 0.35);
+      push_connections(options, backend.name, count, rows);
       continue;
     }
     push_attachment(rows, what, medians, std::nullopt, std::nullopt);
@@ -130,6 +187,7 @@ void measure_backend(const Options& options, const Backend& backend, std::vector
     };
     push_growth("ADD", &Medians::add);
     push_growth("DEL", &Medians::del);
+    push_connections(options, backend.name, count, rows);
   }
 }
 

@@ -24,7 +24,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 namespace netlink = cni::netlink;
 
-constexpr const char* kHostToClient = "10.94.0.1";
+constexpr const char* kNodeToBeyond = "10.94.0.1";
 
 // A link from the host to another namespace, where it is eth0 and the default route.
 struct Way {
@@ -34,7 +34,7 @@ struct Way {
   const char* address;
 };
 constexpr Way kToContainer{"way0", "10.93.0.1", 16, "10.93.0.2"};
-constexpr Way kToClient{"out0", kHostToClient, 24, "10.94.0.2"};
+constexpr Way kBeyond{"out0", kNodeToBeyond, 24, "10.94.0.2"};
 
 void check(int result, const char* what) {
   if (result < 0) throw std::runtime_error(cni::cat(what, ": ", cni::errno_text(errno)));
@@ -95,27 +95,37 @@ cni::os::Fd open_client() {
 
 }  // namespace
 
-ClientAndServer::ClientAndServer(const Node& node, std::uint16_t container_port) {
+ClientAndServer::ClientAndServer(const Node& node, Server server, std::uint16_t server_port)
+    : node_(node), server_(server) {
   lay(kToContainer, node, node.container());
-  lay(kToClient, node, client_);
+  lay(kBeyond, node, beyond_);
   node.host().enter();
   cni::os::write_sysctl({"net", "ipv4", "ip_forward"}, "1");
-  node.container().enter();
-  listener_ = listen_on(container_port);
+  (is_published() ? node.container() : beyond_).enter();
+  listener_ = listen_on(server_port);
 }
 
-Duration ClientAndServer::connect(std::uint16_t host_port) const {
-  client_.enter();
+Duration ClientAndServer::connect(std::uint16_t port) const {
+  (is_published() ? beyond_ : node_.container()).enter();
   const cni::os::Fd client = open_client();
-  const sockaddr_in published = endpoint(kHostToClient, host_port);
+  const sockaddr_in target = endpoint(is_published() ? kNodeToBeyond : kBeyond.address, port);
   const auto start = Clock::now();
   const int result =
-      ::connect(client.get(), reinterpret_cast<const sockaddr*>(&published), sizeof published);
+      ::connect(client.get(), reinterpret_cast<const sockaddr*>(&target), sizeof target);
   const auto end = Clock::now();
-  check(result, "connect to a published port");
-  const cni::os::Fd server(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+  check(result, "connect");
+  sockaddr_in peer{};
+  socklen_t size = sizeof peer;
+  const cni::os::Fd server(
+      ::accept4(listener_.get(), reinterpret_cast<sockaddr*>(&peer), &size, SOCK_CLOEXEC));
   check(server.get(), "accept a connection");
+  check_source(peer);
   return end - start;
+}
+
+void ClientAndServer::check_source(const sockaddr_in& peer) const {
+  if (is_published() || peer.sin_addr.s_addr == endpoint(kNodeToBeyond, 0).sin_addr.s_addr) return;
+  throw std::runtime_error("a connection from the container was not masqueraded");
 }
 
 }  // namespace bench

@@ -19,8 +19,6 @@ namespace {
 constexpr unsigned kFirstHeldPort = 10'000;
 constexpr std::uint16_t kContainerPort = 80;
 constexpr std::uint16_t kPort = 8080;  // the host's, of the mapping that is measured
-// 200 in the usual 25 rounds: one takes so little that a hiccup is longer.
-constexpr unsigned kConnectionsInRound = 8;
 
 // The attachment of that number of those that are there already.
 struct Held {
@@ -123,7 +121,7 @@ void fill(const Node& node, bool is_ours, const std::string& backend, unsigned c
 // One implementation's node, on which so many ports are mapped already.
 struct Publisher {
   Publisher(const Node& node, bool is_ours, const std::string& backend, unsigned count)
-      : connections(node, kContainerPort) {
+      : connections(node, ClientAndServer::Server::kContainer, kContainerPort) {
     fill(node, is_ours, backend, count);
   }
 

@@ -174,8 +174,10 @@ Own find_own(Socket& socket, const FirewallSpec& spec) {
     out.add(record_place(spec.owner), *record);
     return out;
   }
-  return list_all(socket, spec.owner.network,
-                  [&](std::string_view comment) { return is_owned_by(comment, spec.owner); });
+  const auto is_own = [&](std::string_view it) { return is_owned_by(it, spec.owner); };
+  return look_for(
+      count_in(*record) + 1, [&] { return list_all(socket, spec.owner.network, is_own); },
+      [](const Own& own) { return own.elements.size(); });
 }
 
 void delete_all(NftTransaction& transaction, std::span<const Placed> elements) {

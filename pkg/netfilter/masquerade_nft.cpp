@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstring>
 
 #include "pkg/netfilter/masquerade_backends.hpp"
 #include "pkg/netfilter/nft.hpp"
@@ -22,6 +23,9 @@ constexpr std::uint32_t kPostroutingRules = 3;
 // the subnet's chain would take one rule less, but then the kernel checks every element's chain
 // again whenever one is added.)
 constexpr std::string_view kSetPrefix = "containers_";
+
+// The attachments, and how many addresses each has.
+constexpr std::string_view kAttachments = "attachments";
 
 NftTable table() { return {NftFamily::kInet, "cni_plugins_masquerade"}; }
 
@@ -46,6 +50,14 @@ NftSet set_of(const Prefix& address) {
           {},
           false,
           cat("Containers of ", subnet, " to masquerade outside of it")};
+}
+
+NftSet attachments_set() {
+  return {std::string(kAttachments),
+          {NftType::kIpv6Address},
+          {NftType::kMark},
+          false,
+          "Attachments and how many addresses each has"};
 }
 
 // `ip saddr @SET ip daddr != SUBNET masquerade`. An address without a subnet has no destination to
@@ -139,74 +151,116 @@ class Shared {
   bool has_postrouting_;
 };
 
-// An element of that address left by somebody who is gone would keep a wrong comment: it is
-// replaced.
-void add_elements(netlink::Socket& socket, NftTransaction& transaction, const MasqueradeSpec& spec,
-                  bool is_first_attempt) {
-  std::vector<Prefix> done;
-  for (const Prefix& address : spec.addresses) {
-    if (std::find(done.begin(), done.end(), address) != done.end()) continue;
-    done.push_back(address);
-    const std::string set = set_name(address);
-    const NftElement element{key_of(address), {}, {}, owner_comment(owner_of(spec))};
-    if (!is_first_attempt) {
-      const auto old = nft_find_element(socket, table(), set, element.key);
-      if (old && old->comment == element.comment) continue;
-      if (old) transaction.delete_element(set, element.key);
-    }
-    transaction.add_element(set, element, NftCreate::kExclusive);
-  }
-}
-
 struct Deletions {
   std::vector<std::uint64_t> rules;  // of masq_checks
   std::vector<NftPlace> elements;
 
-  std::size_t size() const { return rules.size() + elements.size(); }
+  void add_to(NftTransaction& transaction) const {
+    for (const std::uint64_t rule : rules) transaction.delete_rule(kChecks, rule);
+    transaction.delete_elements(elements);
+  }
 
   void commit(netlink::Socket& socket, std::string_view operation) const {
     NftTransaction transaction(table());
-    for (const std::uint64_t rule : rules) transaction.delete_rule(kChecks, rule);
-    transaction.delete_elements(elements);
+    add_to(transaction);
     transaction.commit(socket, operation);
   }
 };
 
-// Collects the elements and rules whose comment satisfies `is_wanted`, by listing.
 template <class Predicate>
-Deletions find_all(netlink::Socket& socket, const std::vector<NftRuleInfo>& checks,
-                   Predicate&& is_wanted) {
-  Deletions out;
+void append_rules(const std::vector<NftRuleInfo>& checks, Predicate&& is_wanted, Deletions& out) {
   for (const NftRuleInfo& rule : checks) {
     if (is_wanted(rule.comment)) out.rules.push_back(rule.handle);
   }
-  for (const std::string& set : nft_list_sets(socket, table(), kSetPrefix)) {
-    for (const NftElement& element : nft_list_elements(socket, table(), set)) {
-      if (is_wanted(element.comment)) out.elements.push_back({set, element.key});
+}
+
+template <class Predicate>
+std::vector<NftPlace> list_elements(netlink::Socket& socket, Predicate&& is_wanted) {
+  std::vector<std::string> sets = nft_list_sets(socket, table(), kSetPrefix);
+  sets.emplace_back(kAttachments);
+  std::vector<NftPlace> out;
+  for (const std::string& set : sets) {
+    for (NftElement& element : nft_list_elements(socket, table(), set)) {
+      if (is_wanted(element.comment)) out.push_back({set, std::move(element.key)});
     }
   }
   return out;
 }
 
-// By key where the addresses are known. All that the attachment has is found if each of them is;
-// else it is searched for.
-Deletions find_own(netlink::Socket& socket, const MasqueradeSpec& spec) {
+std::uint32_t count_in(const NftElement& record) {
+  std::uint32_t out = 0;
+  std::memcpy(&out, record.data.data(), std::min(sizeof out, record.data.size()));
+  return out;
+}
+
+NftPlace record_place(const Owner& owner) {
+  return {std::string(kAttachments), owner_key(owner_id(owner))};
+}
+
+// By key where the addresses are known and are all that the attachment has; else it is searched
+// for. What has no record here has no address here either.
+std::vector<NftPlace> find_own_elements(netlink::Socket& socket, const MasqueradeSpec& spec) {
   const Owner owner = owner_of(spec);
   const auto is_own = [&](std::string_view comment) { return is_owned_by(comment, owner); };
-  const std::vector<NftRuleInfo> checks = nft_list_rules(socket, table(), kChecks);
-
-  Deletions out;
-  for (const NftRuleInfo& rule : checks) {  // made by the reference, one for each address
-    if (is_own(rule.comment)) out.rules.push_back(rule.handle);
-  }
+  const NftPlace place = record_place(owner);
+  const auto record = nft_find_element(socket, table(), place.set, place.key);
+  if (!record) return {};
+  const std::size_t expected = count_in(*record) + 1;
+  std::vector<NftPlace> out = {place};
   for (const Prefix& address : spec.addresses) {
     const auto element = nft_find_element(socket, table(), set_name(address), key_of(address));
-    if (element && is_own(element->comment)) {
-      out.elements.push_back({set_name(address), element->key});
-    }
+    if (element && is_own(element->comment)) out.push_back({set_name(address), element->key});
   }
-  if (!spec.addresses.empty() && out.size() >= spec.addresses.size()) return out;
-  return find_all(socket, checks, is_own);
+  if (out.size() == expected) return out;
+  return look_for(
+      expected, [&] { return list_elements(socket, is_own); },
+      [](const std::vector<NftPlace>& found) { return found.size(); });
+}
+
+Deletions find_own(netlink::Socket& socket, const MasqueradeSpec& spec) {
+  const Owner owner = owner_of(spec);
+  Deletions out;
+  // Made by the reference, one for each address.
+  append_rules(
+      nft_list_rules(socket, table(), kChecks),
+      [&](std::string_view comment) { return is_owned_by(comment, owner); }, out);
+  out.elements = find_own_elements(socket, spec);
+  return out;
+}
+
+// Each once.
+std::vector<Prefix> addresses_once(const MasqueradeSpec& spec) {
+  std::vector<Prefix> out;
+  for (const Prefix& address : spec.addresses) {
+    if (std::find(out.begin(), out.end(), address) == out.end()) out.push_back(address);
+  }
+  return out;
+}
+
+// Takes away what is in the way: the attachment's own, from an ADD before, and elements of its
+// addresses that somebody has left who is gone, which would keep a wrong comment.
+void clear_way(netlink::Socket& socket, NftTransaction& transaction, const MasqueradeSpec& spec) {
+  find_own(socket, spec).add_to(transaction);
+  for (const Prefix& address : addresses_once(spec)) {
+    const NftPlace place{set_name(address), key_of(address)};
+    const auto old = nft_find_element(socket, table(), place.set, place.key);
+    const bool is_foreign = old && !is_owned_by(old->comment, owner_of(spec));
+    if (is_foreign) transaction.delete_element(place.set, place.key);
+  }
+}
+
+void add_elements(NftTransaction& transaction, const MasqueradeSpec& spec) {
+  const Owner owner = owner_of(spec);
+  const std::string comment = owner_comment(owner);
+  const std::vector<Prefix> addresses = addresses_once(spec);
+  const std::string count = nft_number(static_cast<std::uint32_t>(addresses.size()));
+  const NftPlace record = record_place(owner);
+  transaction.add_set(attachments_set(), NftCreate::kIfAbsent);
+  transaction.add_element(record.set, {record.key, count, {}, comment}, NftCreate::kExclusive);
+  for (const Prefix& address : addresses) {
+    transaction.add_element(set_name(address), {key_of(address), {}, {}, comment},
+                            NftCreate::kExclusive);
+  }
 }
 
 Error missing(const MasqueradeSpec& spec, const Prefix& address, std::string_view what) {
@@ -215,13 +269,27 @@ Error missing(const MasqueradeSpec& spec, const Prefix& address, std::string_vie
                    ", container ", spec.container_id, ", ", spec.ifname, "): ", what));
 }
 
+// What the reference masquerades has none.
+void check_record(netlink::Socket& socket, const MasqueradeSpec& spec,
+                  const std::vector<NftRuleInfo>& checks) {
+  const Owner owner = owner_of(spec);
+  const bool is_of_reference =
+      std::any_of(checks.begin(), checks.end(),
+                  [&](const NftRuleInfo& rule) { return is_owned_by(rule.comment, owner); });
+  const NftPlace place = record_place(owner);
+  if (is_of_reference || nft_find_element(socket, table(), place.set, place.key)) return;
+  throw missing(spec, spec.addresses[0],
+                cat("the attachment is not in nftables map ", table().to_string(), ' ', place.set));
+}
+
 }  // namespace
 
 void NftMasquerading::add(netlink::Socket& socket, const MasqueradeSpec& spec) {
   with_retries([&](int attempt) {
     NftTransaction transaction(table());
     Shared(socket).add_missing(transaction, spec.addresses);
-    add_elements(socket, transaction, spec, attempt == 0);
+    if (attempt > 0) clear_way(socket, transaction, spec);
+    add_elements(transaction, spec);
     transaction.commit(socket, cat("add masquerading to nftables table ", table().to_string()));
   });
 }
@@ -258,6 +326,7 @@ void NftMasquerading::check(netlink::Socket& socket, const MasqueradeSpec& spec)
     }
   }
   if (spec.addresses.empty()) return;
+  check_record(socket, spec, checks);
   const std::vector<NftRuleInfo> rules = nft_list_rules(socket, table(), kPostrouting);
   const std::string where = cat("nftables chain ", table().to_string(), ' ', kPostrouting);
   if (std::none_of(rules.begin(), rules.end(),
@@ -275,8 +344,10 @@ void NftMasquerading::gc(netlink::Socket& socket, std::string_view network,
   if (!nft_table_exists(socket, table())) return;
   const StaleOwners is_stale(network, valid);
   with_retries([&](int) {
-    find_all(socket, nft_list_rules(socket, table(), kChecks), is_stale)
-        .commit(socket, cat("collect garbage in nftables table ", table().to_string()));
+    Deletions stale;
+    append_rules(nft_list_rules(socket, table(), kChecks), is_stale, stale);
+    stale.elements = list_elements(socket, is_stale);
+    stale.commit(socket, cat("collect garbage in nftables table ", table().to_string()));
   });
 }
 

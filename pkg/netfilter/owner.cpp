@@ -14,6 +14,9 @@ constexpr std::string_view kNetwork = ", net: ";
 constexpr std::string_view kIfname = ", if: ";
 constexpr std::string_view kContainer = ", id: ";
 
+// The value of a lower-case hexadecimal digit.
+int value_of(char digit) { return digit <= '9' ? digit - '0' : digit - 'a' + 10; }
+
 std::string without_quotes(std::string_view text) {
   std::string out(text);
   std::erase(out, '"');
@@ -28,6 +31,17 @@ std::string Owner::to_string() const {
 
 std::string owner_id(const Owner& owner) {
   return attachment_hash(owner.network, owner.ifname, owner.container_id);
+}
+
+std::string owner_key(std::string_view id) {
+  // 16 digits, "-" and 16 digits.
+  std::string digits(id);
+  std::erase(digits, '-');
+  std::string out;
+  for (std::size_t i = 0; i + 1 < digits.size(); i += 2) {
+    out.push_back(static_cast<char>(value_of(digits[i]) << 4 | value_of(digits[i + 1])));
+  }
+  return out;
 }
 
 std::string owner_comment(const Owner& owner) {

@@ -24,6 +24,9 @@ struct Owner {
 // the comment, never cut.
 std::string owner_id(const Owner& owner);
 
+// The same digest as the key of an element: 16 octets. Takes an owner's id.
+std::string owner_key(std::string_view id);
+
 // "ID, net: N, if: I, id: C", cut at the 128 octets that nft prints and reads. Without double
 // quotes, which nft could not read back.
 std::string owner_comment(const Owner& owner);

@@ -21,23 +21,14 @@ std::string within_key(const Prefix& target) {
   return key.ip(target.address).take();
 }
 
-std::vector<std::uint8_t> octets_of_hex(std::string_view digits) {
-  std::vector<std::uint8_t> out;
-  const auto value = [](char c) { return c <= '9' ? c - '0' : c - 'a' + 10; };
-  for (std::size_t i = 0; i + 1 < digits.size(); i += 2) {
-    out.push_back(static_cast<std::uint8_t>(value(digits[i]) << 4 | value(digits[i + 1])));
-  }
-  return out;
-}
-
 std::uint16_t port_in(std::string_view key) {
   return static_cast<std::uint16_t>(static_cast<std::uint8_t>(key[4]) << 8 |
                                     static_cast<std::uint8_t>(key[5]));
 }
 
-std::string holding_of(const PortMapSpec& spec, Family family) {
-  const auto count = static_cast<std::uint32_t>(mappings_of(spec, family).size());
-  return nft_number(count | (has_guards(spec, family) ? kHasGuards : 0)) +
+std::string holding_of(const PortMapSpec& spec, Family family, std::size_t elements) {
+  const auto count = static_cast<std::uint32_t>(elements);
+  return nft_number(count | (count_guards(spec, family) > 0 ? kHasGuards : 0)) +
          nft_number(static_cast<std::uint32_t>(spec.host_link));
 }
 
@@ -93,14 +84,6 @@ Holding holding_in(const NftElement& owner) {
   const std::uint32_t value = number_in(owner.data, 0);
   return {value & ~kHasGuards, (value & kHasGuards) != 0,
           netlink::LinkIndex{static_cast<int>(number_in(owner.data, 1))}};
-}
-
-std::string owner_key(std::string_view digest) {
-  // 16 digits, "-" and 16 digits.
-  std::string digits(digest);
-  std::erase(digits, '-');
-  const std::vector<std::uint8_t> octets = octets_of_hex(digits);
-  return std::string(octets.begin(), octets.end());
 }
 
 std::vector<Placed> masquerade_elements_of(const PortMapSpec& spec, const Prefix& target) {
@@ -165,9 +148,7 @@ std::vector<Placed> elements_of(const PortMapSpec& spec, const Prefix& target) {
   const std::vector<PortMapping> mappings = mappings_of(spec, family);
   if (mappings.empty()) return {};
 
-  std::vector<Placed> out = {
-      {std::string(kOwners),
-       {owner_key(owner_id(spec.owner)), holding_of(spec, family), {}, comment}}};
+  std::vector<Placed> out;
   for (const std::string_view map : {kPorts, kAddressPorts}) {
     for (const PortMapping& mapping : mappings) {
       if (map_of(mapping) != map) continue;
@@ -176,6 +157,9 @@ std::vector<Placed> elements_of(const PortMapSpec& spec, const Prefix& target) {
     }
   }
   for (Placed& one : masquerade_elements_of(spec, target)) out.push_back(std::move(one));
+  std::string holding = holding_of(spec, family, out.size() + count_guards(spec, family));
+  out.push_back(
+      {std::string(kOwners), {owner_key(owner_id(spec.owner)), std::move(holding), {}, comment}});
   return out;
 }
 

@@ -49,16 +49,14 @@ std::string key_of(const PortMapping& mapping);
 // Whether an element of kPorts or kAddressPorts leads to that address.
 bool leads_to(const NftElement& element, const Ip& target);
 
-// What an element of kOwners says: how many ports the attachment has in the family, and the host's
-// end of its link.
+// What an element of kOwners says: how many elements the attachment has in the family besides, and
+// the host's end of its link.
 struct Holding {
-  std::uint32_t ports = 0;
+  std::uint32_t elements = 0;
   bool has_guards = false;
   netlink::LinkIndex host_link = netlink::LinkIndex::kNone;
 };
 Holding holding_in(const NftElement& owner);
-// The key of an attachment, by its digest (owner_id).
-std::string owner_key(std::string_view digest);
 
 // All elements of one attachment in one family, but for guards. Those of one set stand together.
 std::vector<Placed> elements_of(const PortMapSpec& spec, const Prefix& target);

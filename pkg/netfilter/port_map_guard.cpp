@@ -82,7 +82,9 @@ Error no_nft(Family family) {
 
 }  // namespace
 
-bool has_guards(const PortMapSpec& spec, Family family) { return !guards_of(spec, family).empty(); }
+std::size_t count_guards(const PortMapSpec& spec, Family family) {
+  return guards_of(spec, family).size();
+}
 
 void add_guards(NftTransaction& transaction, const PortMapSpec& spec, Family family) {
   if (!conditions_of(spec, family).empty()) {

@@ -3,6 +3,7 @@
 // everybody else, to whom the port is one of the host's own. Private to this folder.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -13,8 +14,8 @@
 
 namespace cni::netfilter::published {
 
-// Whether any mapping of the family has a guard.
-bool has_guards(const PortMapSpec& spec, Family family);
+// How many mappings of the family have a guard: the elements that lead to one.
+std::size_t count_guards(const PortMapSpec& spec, Family family);
 
 // Adds the chains, and the elements that lead to them, to a transaction on the family's table. The
 // chain of the conditions lets nobody pass yet.

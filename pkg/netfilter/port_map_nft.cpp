@@ -16,7 +16,7 @@ namespace {
 using netlink::Socket;
 using published::Placed;
 
-// Up to that many ports are looked up one by one; a list is faster for more.
+// Up to that many elements are looked up one by one; a list is faster for more.
 constexpr std::size_t kMaxLookups = 64;
 
 // Targets of families that have a mapping.
@@ -28,20 +28,14 @@ std::vector<Prefix> targets_in_use(const PortMapSpec& spec) {
   return out;
 }
 
-bool is_port_map(std::string_view set) {
-  return set == published::kPorts || set == published::kAddressPorts;
-}
-
 // Elements of one attachment in one family.
 class Found {
  public:
   void add(std::string_view set, NftElement element) {
-    if (is_port_map(set)) ++ports_;
     elements_.push_back({std::string(set), std::move(element)});
   }
 
   const std::vector<Placed>& elements() const { return elements_; }
-  std::size_t ports() const { return ports_; }
 
   void add_deletions(NftTransaction& transaction) const {
     std::vector<NftPlace> places;
@@ -51,7 +45,6 @@ class Found {
 
  private:
   std::vector<Placed> elements_;  // those of one set stand together
-  std::size_t ports_ = 0;
 };
 
 void note_udp(const Found& found, Family family, RemovedPorts& out) {
@@ -98,16 +91,20 @@ struct Own {
 
 Own find_own(Socket& socket, Family family, const PortMapSpec& spec) {
   const auto owner = nft_find_element(socket, published::table(family), published::kOwners,
-                                      published::owner_key(owner_id(spec.owner)));
+                                      owner_key(owner_id(spec.owner)));
   if (!owner) return {};
   const published::Holding holding = published::holding_in(*owner);
   const std::optional<Prefix> target = target_of(spec, family);
-  const bool is_known = target && !holding.has_guards && holding.ports <= kMaxLookups;
+  const std::size_t expected = holding.elements + 1;  // and that in kOwners
+  const bool is_known = target && !holding.has_guards && expected <= kMaxLookups;
   if (is_known) {
     Own out{look_up(socket, family, spec, *target), false};
-    if (out.found.ports() == holding.ports) return out;
+    if (out.found.elements().size() == expected) return out;
   }
-  return {list_all(socket, family, owner_id(spec.owner)), holding.has_guards};
+  return {look_for(
+              expected, [&] { return list_all(socket, family, owner_id(spec.owner)); },
+              [](const Found& found) { return found.elements().size(); }),
+          holding.has_guards};
 }
 
 Error taken(const PortMapSpec& spec, const PortMapping& mapping, const NftElement& holder) {
@@ -128,7 +125,7 @@ bool is_gone(Socket& socket, const NftElement& holder, const Prefix& target) {
   if (published::leads_to(holder, target.address)) return true;
   const Family family = target.address.family();
   const auto owner = nft_find_element(socket, published::table(family), published::kOwners,
-                                      published::owner_key(digest_of(holder)));
+                                      owner_key(digest_of(holder)));
   const netlink::LinkIndex link =
       owner ? published::holding_in(*owner).host_link : netlink::LinkIndex::kNone;
   if (link == netlink::LinkIndex::kNone) return false;
@@ -192,10 +189,10 @@ void check_element(Socket& socket, const PortMapSpec& spec, Family family, const
   if (!is_owned_by(element->comment, spec.owner)) {
     throw missing(spec, cat(where, " has ", what, " for ", describe_owner(element->comment)));
   }
-  const bool is_same =
-      wanted.set == published::kOwners
-          ? published::holding_in(*element).ports == published::holding_in(wanted.element).ports
-          : element->data == wanted.element.data;
+  const bool is_same = wanted.set == published::kOwners
+                           ? published::holding_in(*element).elements ==
+                                 published::holding_in(wanted.element).elements
+                           : element->data == wanted.element.data;
   if (!is_same) {
     throw missing(spec, cat(what, " leads elsewhere in ", where));
   }

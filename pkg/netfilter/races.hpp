@@ -31,4 +31,19 @@ void with_retries(Fn&& fn) {
   }
 }
 
+// Looks for a number of elements by listing, and returns the look that found most. The kernel's
+// list of a set may pass over some that are there while the set grows or shrinks, without a word of
+// it: so fewer than expected are looked for again. That others have removed some may be the reason
+// too, and is put up with after some looks.
+template <class Look, class Size>
+auto look_for(std::size_t expected, Look&& look, Size&& size_of) {
+  constexpr int kMaxLooks = 8;
+  auto best = look();
+  for (int i = 1; i < kMaxLooks && size_of(best) < expected; ++i) {
+    auto next = look();
+    if (size_of(next) > size_of(best)) best = std::move(next);
+  }
+  return best;
+}
+
 }  // namespace cni::netfilter

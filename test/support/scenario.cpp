@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <stdexcept>
 
 #include "pkg/types/error.hpp"
@@ -198,11 +199,13 @@ void make_way_to_containers() {
   for (const char* link : {"way0", "way1"}) (void)ip({"link", "set", link, "up"});
   (void)ip({"address", "add", "10.80.0.1/16", "dev", "way0"});
   (void)ip({"address", "add", "fd00:80::1/64", "dev", "way0", "nodad"});
-  // The kernel makes the address's route a moment later, which snapshots have to have from the
-  // start.
-  constexpr int kLooks = 1000;
-  for (int look = 0; look < kLooks; ++look) {
-    if (!run_ok({"ip", "-6", "route", "show", "table", "local", "fd00:80::1"}).empty()) break;
+  // The kernel makes the address's route in the background, after seconds where it destroys other
+  // namespaces. Snapshots have to have it from the start.
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(2);
+  while (run_ok({"ip", "-6", "route", "show", "table", "local", "fd00:80::1"}).empty()) {
+    if (std::chrono::steady_clock::now() > deadline) {
+      throw std::runtime_error("way0 has an address but no local route");
+    }
   }
 }
 

@@ -40,6 +40,7 @@ Address read_address(const nlmsghdr* message) {
   address.prefix.length = header.ifa_prefixlen;
   address.flags = attributes.u32(IFA_FLAGS, header.ifa_flags);
   address.scope = header.ifa_scope;
+  address.link = LinkIndex{static_cast<int>(header.ifa_index)};
   return address;
 }
 
@@ -52,7 +53,9 @@ void list_family(Socket& socket, LinkIndex index, std::uint8_t family, std::vect
   const std::size_t before = out.size();
   const auto take = [&](const nlmsghdr* reply) {
     const auto& body = body_of<ifaddrmsg>(reply);
-    if (body.ifa_index == static_cast<unsigned>(index)) out.push_back(read_address(reply));
+    const bool is_meant =
+        index == LinkIndex::kNone || body.ifa_index == static_cast<unsigned>(index);
+    if (is_meant) out.push_back(read_address(reply));
   };
   try {
     socket.dump(message, cat("list addresses of link ", static_cast<int>(index)), take,

@@ -24,6 +24,7 @@ class Campaign {
     prepare_host(what_);
     (void)namespaces_->container("warm");
     (void)namespaces_->container("one");
+    prepare_container(what_, "warm");
     prepare_container(what_, "one");
     for (const char* command : {"ADD", "DEL"}) {
       const PluginRun run = call(what_.plugin, call_of(what_, command, "warm"));
@@ -41,6 +42,7 @@ class Campaign {
     const PluginRun run = call(what_.plugin, call_of(what_, "DEL", "one"));
     INFO("DEL: " << run.describe());
     CHECK(run.ok());
+    prepare_container(what_, "one");
   }
 
   std::string left() const { return diff(before_, without_shared(take({"one"}))); }
@@ -199,6 +201,10 @@ TEST_CASE("DEL clears what a killed firewall left", "[cli][netns]") {
 TEST_CASE("DEL clears what a killed firewall with nftables left", "[cli][netns][nft]") {
   check_killed("firewall-nftables");
 }
+TEST_CASE("DEL clears what a killed sbr left", "[cli][netns]") { check_killed("sbr"); }
+TEST_CASE("DEL clears what a killed sbr with hints left", "[cli][netns]") {
+  check_killed("sbr-hints");
+}
 TEST_CASE("DEL clears what a killed host-local left", "[cli][netns]") {
   check_killed("host-local");
 }
@@ -294,6 +300,12 @@ TEST_CASE("firewall leaves nothing when a system call fails on its device", "[cl
 }
 TEST_CASE("firewall with nftables leaves nothing when a system call fails", "[cli][netns][nft]") {
   check_failing("firewall-nftables", ENOMEM);
+}
+TEST_CASE("sbr leaves nothing when a system call fails for want of memory", "[cli][netns]") {
+  check_failing("sbr", ENOMEM);
+}
+TEST_CASE("sbr leaves nothing when a system call fails on its device", "[cli][netns]") {
+  check_failing("sbr-hints", EIO);
 }
 TEST_CASE("host-local leaves nothing when a system call fails for want of memory", "[cli][netns]") {
   check_failing("host-local", ENOMEM);

@@ -25,14 +25,17 @@ const std::vector<Scenario>& scenarios();
 void require_for(const Scenario& what);
 // The same as an answer, for tests that go over every plugin and pass over those that cannot work.
 bool works_here(const Scenario& what);
+// Whether the plugin makes the container's link, or only deals with one that another has made.
+bool makes_link(const Scenario& what);
 // Whether the container's link stands on one of the host, which it does not outlive.
 bool stands_on_master(const Scenario& what);
 // Makes what the plugin's configuration names (macvlan's master) on a fresh host. A device for
 // host-device is made only where it is missing.
 void prepare_host(const Scenario& what);
 
-// Brings a fresh container to the state that DEL leaves it in, so that snapshots can be compared:
-// lo keeps 127.0.0.1 once it was up.
+// Gives a container what ADD needs there, and brings it to the state that snapshots can be compared
+// with: lo keeps 127.0.0.1 once it was up, and the routes of a link that the plugin has not made
+// are not brought back by its DEL, which that of the link's own plugin follows. May be repeated.
 void prepare_container(const Scenario& what, const std::string& container);
 
 inline constexpr std::string_view kNetworkName = "testnet";

@@ -120,14 +120,17 @@ constexpr Need kNeeds[] = {
 
     {"host-local", Needed::kFolder, "/var/lib/cni/networks"},
 
+    {"sbr", Needed::kRoutingRules, "IPv4"},
+    {"sbr", Needed::kRoutingRules, "IPv6", kIpv6Addresses},
+
     {"portmap", Needed::kMasquerade, "", "no backend", publishes_with_any},
     {"portmap", Needed::kIptables, "", "backend iptables", publishes_with_iptables},
     {"portmap", Needed::kNftables, "", "backend nftables", publishes_with_nftables},
 };
 
 constexpr std::string_view kPlugins[] = {
-    "loopback", "bridge", "ptp",      "macvlan",    "ipvlan", "vlan",   "host-device",
-    "dummy",    "tap",    "firewall", "host-local", "static", "portmap"};
+    "loopback", "bridge", "ptp",      "macvlan",    "ipvlan", "vlan",    "host-device",
+    "dummy",    "tap",    "firewall", "host-local", "static", "portmap", "sbr"};
 
 }  // namespace
 
@@ -157,6 +160,8 @@ std::string describe(const Need& need, const json& config) {
       return "bridge VLAN filtering";
     case Needed::kTunDevice:
       return "/dev/net/tun";
+    case Needed::kRoutingRules:
+      return cat("routing rules for ", need.argument);
     case Needed::kNftables:
       return "nftables";
     case Needed::kIptables:

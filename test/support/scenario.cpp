@@ -332,7 +332,11 @@ std::string config_text(const Scenario& what, std::string_view version, const js
   json config = what.config;
   config["name"] = kNetworkName;
   if (what.plugin == "portmap") config = portmap_of(std::move(config), version, container);
-  if (what.plugin == "sbr") config["prevResult"] = link_with_addresses(version, container);
+  if (what.plugin == "sbr") {
+    config["prevResult"] = link_with_addresses(version, container);
+    // The reference takes a result without for one of the first version.
+    if (!version.empty()) config["prevResult"]["cniVersion"] = version;
+  }
   if (!version.empty()) config["cniVersion"] = version;
   if (!prev_result.is_null()) config["prevResult"] = prev_result;
   return config.dump();

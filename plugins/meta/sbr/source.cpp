@@ -52,11 +52,12 @@ std::vector<Source> sources_of(const Result& result, std::string_view ifname,
 
 bool needs_route(const Source& source, const std::vector<Source>& all,
                  const netlink::Route& route) {
-  const bool is_other_default = source.has_configured_gateway && route.destination.is_default() &&
-                                route.gateway != source.gateway;
-  if (is_other_default) return false;
-  return concerns(source.address, route) ||
-         std::none_of(all.begin(), all.end(),
+  const bool is_other_default =
+      source.gateway && route.destination.is_default() && route.gateway != source.gateway;
+  if (is_other_default && source.has_configured_gateway) return false;
+  if (concerns(source.address, route)) return true;
+  if (is_other_default && route.gateway) return false;
+  return std::none_of(all.begin(), all.end(),
                       [&](const Source& other) { return concerns(other.address, route); });
 }
 

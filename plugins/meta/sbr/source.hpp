@@ -25,8 +25,9 @@ struct Source {
 std::vector<Source> sources_of(const Result& result, std::string_view ifname, const Config& config);
 
 // Whether packets from a source need a route of its family: one whose gateway or preferred source
-// is in the source's subnet, and one that has nothing to do with the subnet of any source. With a
-// configured gateway other default routes are not needed.
+// is in the source's subnet, and one that has nothing to do with the subnet of any source. Where
+// the source's gateway is known, a default route by one outside its subnet is not needed, and where
+// it is configured, none by another.
 bool needs_route(const Source& source, const std::vector<Source>& all, const netlink::Route& route);
 
 }  // namespace cni::sbr

@@ -35,6 +35,8 @@ class SbrNode : public PluginNode {
   // Lines for `ip -b` in c1.
   void batch(const std::string& lines) { (void)run_ok_in("c1", {"ip", "-b", "-"}, lines); }
 
+  void batch6(const std::string& lines) { (void)run_ok_in("c1", {"ip", "-6", "-b", "-"}, lines); }
+
   PluginRun sbr(const char* command, const json& prev_result, json config = json::object(),
                 const char* ifname = "net1") {
     config["type"] = "sbr";

@@ -90,7 +90,7 @@ TEST_CASE("the default route leads where the address or the routes or the config
     SbrNode node;
     json with_routes = result;
     with_routes["routes"] = {{{"dst", "0.0.0.0/0"}, {"gw", "10.3.0.7"}},
-                             {{"dst", "::/0"}, {"gw", "fd00:2::7"}}};
+                             {{"dst", "::/0"}, {"gw", "fd00:2::1"}}};
     node.succeed("ADD", with_routes, config);
     CAPTURE(config.dump(), with_routes.dump());
     const Lines table = routes_in("-4", "100");
@@ -144,9 +144,8 @@ TEST_CASE("with a table of somebody else only rules are made", "[netns]") {
 
 TEST_CASE("tables that others have in rules or routes are not taken", "[netns]") {
   SbrNode node;
-  node.batch(
-      "rule add iif eth0 lookup 100\nroute add 192.0.2.0/24 dev eth0 table 101\n"
-      "-6 rule add iif eth0 lookup 102\nroute add 2001:db8::/32 dev eth0 table 103\n");
+  node.batch("rule add iif eth0 lookup 100\nroute add 192.0.2.0/24 dev eth0 table 101\n");
+  node.batch6("rule add iif eth0 lookup 102\nroute add 2001:db8::/32 dev eth0 table 103\n");
   node.succeed("ADD", net1_of_two_families());
   node.succeed("ADD", addresses_of({{"10.1.0.2/24", "10.1.0.1"}}, "eth0"), json::object(), "eth0");
   CHECK(rules_of("-4") == Lines{"10.1.0.2 106", "10.2.0.2 104"});

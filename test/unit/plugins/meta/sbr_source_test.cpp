@@ -100,3 +100,13 @@ TEST_CASE("with a configured gateway no default route by another is needed") {
   CHECK(is_needed("0.0.0.0/0", "10.1.0.9"));
   CHECK(is_needed("192.0.2.0/24", "10.1.0.1"));
 }
+
+TEST_CASE("with a known gateway no default route by one outside the subnet is needed") {
+  const std::vector<Source> all = {{.address = prefix("fd00::2/64"), .gateway = ip("fd00::1")}};
+  netlink::Route route{.destination = prefix("::/0"), .gateway = ip("fe80::1"), .scope = {}};
+  CHECK_FALSE(needs_route(all[0], all, route));
+  route.gateway = ip("fd00::9");
+  CHECK(needs_route(all[0], all, route));
+  route.gateway.reset();
+  CHECK(needs_route(all[0], all, route));
+}

@@ -1,10 +1,14 @@
 // Real packets of containers on two networks, and many interfaces at once.
-#include <algorithm>
+#include <sys/stat.h>
+
+#include <atomic>
 #include <set>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "pkg/os/file.hpp"
 #include "test/netns/plugins/meta/sbr_node.hpp"
 #include "test/support/at_once.hpp"
 
@@ -187,4 +191,69 @@ TEST_CASE("interfaces that come at once get tables of their own", "[netns]") {
 TEST_CASE("interfaces that come at once with those of the reference get tables of their own",
           "[netns]") {
   check_own_tables({CNI_TEST_BIN_DIR, require_reference(), require_reference()});
+}
+
+namespace {
+
+// Whether a process waits for a lock of the namespace, as the kernel lists locks.
+bool is_waited_for(const std::string& path) {
+  struct stat status {};
+  REQUIRE(::stat(path.c_str(), &status) == 0);
+  const std::string locks = cni::os::read_file("/proc/locks").value_or("");
+  const std::string inode = ":" + std::to_string(status.st_ino) + " ";
+  for (std::size_t at = locks.find("-> FLOCK"); at != std::string::npos;
+       at = locks.find("-> FLOCK", at + 1)) {
+    if (locks.substr(at, locks.find('\n', at) - at).find(inode) != std::string::npos) return true;
+  }
+  return false;
+}
+
+Call add_of_eth0() {
+  json config = {{"type", "sbr"}, {"cniVersion", "1.1.0"}, {"name", "testnet"}};
+  config["prevResult"] = addresses_of({{"10.1.0.2/24", "10.1.0.1"}}, "eth0");
+  Call add;
+  add.command = "ADD";
+  add.container_id = "c1";
+  add.netns = "/run/../run/netns/c1";
+  add.input = config.dump();
+  return add;
+}
+
+// An ADD for eth0 comes while one for net1 has chosen a table and not taken it yet.
+void check_wait(const std::string& folder) {
+  SbrNode node;
+  const Call other = add_of_eth0();
+  PluginRun other_run;
+  std::atomic<bool> is_over = false;
+  std::thread thread;
+  Call add = other;
+  add.ifname = "net1";
+  json config = json::parse(add.input);
+  config["prevResult"] = addresses_of({{"10.2.0.2/24", "10.2.0.1"}});
+  add.input = config.dump();
+  Hooks hooks;
+  hooks.on_undo_push = [&](std::string_view) {
+    if (thread.joinable()) return;
+    thread = std::thread([&] {
+      other_run = call(folder + "/sbr", other);
+      is_over = true;
+    });
+    while (!is_over && !is_waited_for("/run/netns/c1")) std::this_thread::yield();
+  };
+  const PluginRun run = call_in_process(plugin_named("sbr"), add, hooks);
+  thread.join();
+  INFO(run.describe() << other_run.describe());
+  CHECK(run.ok());
+  CHECK(other_run.ok());
+  CHECK(rules_of("-4") == std::vector<std::string>{"10.1.0.2 101", "10.2.0.2 100"});
+}
+
+}  // namespace
+
+TEST_CASE("an ADD waits until another one has its tables", "[netns]") {
+  check_wait(CNI_TEST_BIN_DIR);
+}
+
+TEST_CASE("the reference waits until an ADD has its tables", "[netns]") {
+  check_wait(require_reference());
 }

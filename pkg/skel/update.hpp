@@ -65,6 +65,10 @@ bool is_trial(const Request& now);
 std::string update_to_json(const std::vector<Change>& changes, const Result* result,
                            std::string_view version);
 
+// UPDATE for address managers: the result with the routes of one configuration in the place of
+// those of another; what other plugins have added stays.
+Result with_routes(Result result, const std::vector<Route>& was, const std::vector<Route>& now);
+
 struct Updated {
   std::vector<Change> changes;
   std::shared_ptr<const nlohmann::json> result;  // null if the answer has none

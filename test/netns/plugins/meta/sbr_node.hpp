@@ -80,7 +80,8 @@ inline std::vector<std::string> rules_of(const char* family) {
   return out;
 }
 
-// What `ip` shows of the routes in a table, a line each, sorted.
+// What `ip` shows of the routes in a table, a line each, sorted. Without those that the kernel
+// makes in the background.
 inline std::vector<std::string> routes_in(const char* family, const char* table) {
   std::vector<std::string> out;
   const std::string text = run_ok_in("c1", {"ip", family, "route", "show", "table", table});
@@ -91,7 +92,9 @@ inline std::vector<std::string> routes_in(const char* family, const char* table)
       continue;
     }
     while (!line.empty() && line.back() == ' ') line.pop_back();
-    if (line.find("fe80::/64") == std::string::npos) out.push_back(line);
+    const bool is_automatic =
+        line.find("fe80::") != std::string::npos || line.find("ff00::/8") != std::string::npos;
+    if (!is_automatic) out.push_back(line);
     line.clear();
   }
   std::sort(out.begin(), out.end());

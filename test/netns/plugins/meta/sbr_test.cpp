@@ -1,5 +1,5 @@
 // What ADD of sbr makes of the routes of an interface.
-#include <unistd.h>
+#include <chrono>
 
 #include "test/netns/plugins/meta/sbr_node.hpp"
 
@@ -52,8 +52,12 @@ TEST_CASE("each address gets a rule and a table with the routes of its interface
 
 TEST_CASE("link-local addresses stay reachable over the interface", "[netns]") {
   SbrNode node;
+  // The kernel makes the route once the link has a carrier.
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(2);
+  while (ip_in("c1", {"-j", "-6", "route", "show", "fe80::/64", "dev", "net1"}).empty()) {
+    REQUIRE(std::chrono::steady_clock::now() < deadline);
+  }
   node.succeed("ADD", net1_of_two_families());
-  // Routes of links whose state has just changed come in the background.
   const json routes = ip_in("c1", {"-j", "-6", "route", "get", "fe80::1", "oif", "net1"});
   CHECK(routes.at(0).at("dev") == "net1");
 }

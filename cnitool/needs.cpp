@@ -127,7 +127,8 @@ constexpr Need kNeeds[] = {
 
 constexpr std::string_view kPlugins[] = {
     "loopback", "bridge", "ptp",      "macvlan",    "ipvlan", "vlan",   "host-device",
-    "dummy",    "tap",    "firewall", "host-local", "static", "portmap"};
+    "dummy",    "tap",    "firewall", "host-local", "static", "portmap",
+    "tuning"};
 
 }  // namespace
 

@@ -47,6 +47,7 @@ bool deletes_its_own(const Scenario& what, const Suite& reference) {
   Namespaces namespaces;
   prepare_host(what);
   (void)namespaces.container("one");
+  prepare_container(what, "one");
   REQUIRE(reference.run(what, "ADD", "1.0.0").ok());
   return reference.run(what, "DEL", "1.0.0").ok();
 }
@@ -178,6 +179,9 @@ TEST_CASE("portmap with iptables is swapped with the reference", "[cli][netns]")
 TEST_CASE("portmap with nftables is swapped with the reference", "[cli][netns][nft]") {
   // What leads to the container stays until our DEL, GC or an ADD for the port.
   check_scenario("portmap-nftables", {"nft element of cni_hostport"});
+}
+TEST_CASE("tuning is swapped with the reference", "[cli][netns]") {
+  check_scenario("tuning-interface");
 }
 TEST_CASE("host-local is swapped with the reference", "[cli]") { check_scenario("host-local"); }
 TEST_CASE("static is swapped with the reference", "[cli]") { check_scenario("static"); }

@@ -170,6 +170,15 @@ print(socket.create_connection((sys.argv[1], int(sys.argv[2])), 5).recv(100).dec
 }
 example portmap/published.conflist portmap_published
 
+tuning_interface() {
+  expect_equal "addresses" 10.33.0.2/24 "$(addresses eth0)"
+  expect_equal "mtu and queue" "1400 500" "$(ip -n c1 -j link show eth0 | jq -r '.[] | "\(.mtu) \(.txqlen)"')"
+  expect_equal "parameters" "1024 1" \
+    "$(ip netns exec c1 sysctl -n net.core.somaxconn net.ipv4.conf.eth0.arp_filter | xargs)"
+  ping_from_container 192.0.2.1
+}
+example tuning/interface.conflist tuning_interface
+
 macvlan_uplink() {
   expect_equal "addresses" 192.0.2.10/24 "$(addresses eth0)"
   expect_equal "kind" macvlan "$(ip -n c1 -d -j link show eth0 | jq -r '.[].linkinfo.info_kind')"

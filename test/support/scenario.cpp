@@ -137,6 +137,20 @@ json portmap_of(json config, std::string_view version, const std::string& contai
   return config;
 }
 
+// Every property of the interface, to values that it does not have.
+json tuned_link() {
+  return {{"type", "tuning"}, {"mac", "02:00:00:00:79:02"}, {"promisc", true},
+          {"mtu", 1400},      {"allmulti", true},           {"txQLen", 777}};
+}
+
+json tuned_all() {
+  json config = tuned_link();
+  config["sysctl"] = {{"net.ipv4.conf.IFNAME.arp_notify", "1"},
+                      {"net/ipv6/conf/IFNAME/accept_ra", "0"},
+                      {"net.ipv4.conf.all.proxy_arp", "1"}};
+  return config;
+}
+
 std::vector<Scenario> make_scenarios() {
   const json iptables = {{"ipMasq", true}, {"ipMasqBackend", "iptables"}};
   const json nftables = {{"ipMasq", true}, {"ipMasqBackend", "nftables"}};
@@ -182,6 +196,8 @@ std::vector<Scenario> make_scenarios() {
       {"static", "static", {{"type", "bridge"}, {"ipam", static_addresses()}}},
       {"portmap-iptables", "portmap", {{"type", "portmap"}, {"backend", "iptables"}}},
       {"portmap-nftables", "portmap", {{"type", "portmap"}, {"backend", "nftables"}}},
+      {"tuning", "tuning", tuned_all()},
+      {"tuning-interface", "tuning", tuned_link()},
   };
 }
 
@@ -268,6 +284,11 @@ void prepare_host(const Scenario& what) {
 }
 
 void prepare_container(const Scenario& what, const std::string& container) {
+  if (what.plugin == "tuning") {
+    (void)ip({"-n", container, "link", "add", "eth0", "address", "02:00:00:00:79:00", "type",
+              "veth", "peer", "name", "peer0", "address", "02:00:00:00:79:01"});
+    (void)ip({"-n", container, "link", "set", "eth0", "up"});
+  }
   if (what.plugin != "loopback") return;
   (void)ip({"-n", container, "link", "set", "lo", "up"});
   (void)ip({"-n", container, "link", "set", "lo", "down"});
@@ -278,6 +299,7 @@ std::string config_text(const Scenario& what, std::string_view version, const js
   json config = what.config;
   config["name"] = kNetworkName;
   if (what.plugin == "portmap") config = portmap_of(std::move(config), version, container);
+  if (what.plugin == "tuning") config["prevResult"] = addresses_from_chain(version, container);
   if (!version.empty()) config["cniVersion"] = version;
   if (!prev_result.is_null()) config["prevResult"] = prev_result;
   return config.dump();
@@ -291,7 +313,8 @@ Call call_of(const Scenario& what, std::string command, const std::string& conta
   call.netns = "/run/netns/" + container;
   call.input = config_text(what, version, prev_result, container);
   // What a chain hands on is for ADD: a runtime may have lost it when it comes to the others.
-  if (call.command != "ADD" && prev_result.is_null() && what.config.contains("prevResult")) {
+  const bool is_chained = what.config.contains("prevResult") || what.plugin == "tuning";
+  if (call.command != "ADD" && prev_result.is_null() && is_chained) {
     json config = json::parse(call.input);
     config.erase("prevResult");
     call.input = config.dump();

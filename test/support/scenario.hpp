@@ -32,7 +32,7 @@ bool stands_on_master(const Scenario& what);
 void prepare_host(const Scenario& what);
 
 // Brings a fresh container to the state that DEL leaves it in, so that snapshots can be compared:
-// lo keeps 127.0.0.1 once it was up.
+// lo keeps 127.0.0.1 once it was up, and tuning has an interface to change.
 void prepare_container(const Scenario& what, const std::string& container);
 
 inline constexpr std::string_view kNetworkName = "testnet";

@@ -38,6 +38,7 @@ std::string joined(const std::vector<std::string>& lines) {
 }  // namespace
 
 void check_allowed(std::span<const std::string> keys) {
+  if (keys.empty()) return;
   const std::optional<std::string> list = os::read_file(std::string(kAllowlist));
   if (!list) return;
   const std::vector<std::string> lines = lines_of(*list);

@@ -175,11 +175,9 @@ constinit const schema::Description kDescription{
     .keys = &kTable};
 
 Config parse(const skel::Request& request) {
-  return context("failed to load netconf", [&] {
-    Keys keys;
-    schema::read(request.config.root(), kTable, keys);
-    return validated(request, std::move(keys));
-  });
+  Keys keys;
+  context("failed to load netconf", [&] { schema::read(request.config.root(), kTable, keys); });
+  return validated(request, std::move(keys));
 }
 
 std::string parse_data_dir(const skel::Request& request) {

@@ -159,6 +159,10 @@ Config validated(const skel::Request& request, Keys keys) {
   // What the runtime's user says goes first.
   for (const Keys& args : keys.args) out.settings = settings_of(args, request.ifname);
   out.settings.add_missing(settings_of(keys, request.ifname));
+  std::sort(out.settings.sysctls.begin(), out.settings.sysctls.end(),
+            [](const Sysctl& one, const Sysctl& other) {
+              return one.parameter.name() < other.parameter.name();
+            });
   for (const auto& each : keys.sysctl) out.sysctl_keys.push_back(each.first);
   for (const Keys& args : keys.args) {
     for (const auto& each : args.sysctl) out.sysctl_keys.push_back(each.first);

@@ -5,6 +5,7 @@
 #include "pkg/os/file.hpp"
 #include "test/netns/plugins/meta/tuning_node.hpp"
 
+using namespace cni;
 using namespace cni::test;
 
 namespace {

@@ -9,6 +9,7 @@
 #include "test/support/frame_capture.hpp"
 #include "test/support/snapshot.hpp"
 
+using namespace cni;
 using namespace cni::test;
 
 namespace {

@@ -169,9 +169,9 @@ TEST_CASE("tuning lets arguments go before the configuration key by key") {
   for (const auto& each : settings.sysctls) {
     sysctls.push_back(each.parameter.name() + "=" + each.value);
   }
-  CHECK(sysctls == std::vector<std::string>{"net/core/b=3", "net/core/c=4", "net/core/a=1"});
+  CHECK(sysctls == std::vector<std::string>{"net/core/a=1", "net/core/b=3", "net/core/c=4"});
   CHECK(config.sysctl_keys ==
-        std::vector<std::string>{"net.core.a", "net.core.b", "net/core/b", "net.core.c"});
+        std::vector<std::string>{"net.core.a", "net.core.b", "net.core.c", "net/core/b"});
 }
 
 TEST_CASE("tuning touches nothing that is not configured") {

@@ -7,7 +7,9 @@
 
 #include "pkg/netlink/route.hpp"
 #include "pkg/os/sysctl.hpp"
+#include "pkg/skel/update.hpp"
 #include "pkg/types/error.hpp"
+#include "pkg/types/json.hpp"
 
 namespace cni::delegate {
 namespace {
@@ -90,8 +92,9 @@ netlink::Route kernel_route(const netlink::Link& link, const Result& result, con
   return out;
 }
 
-void add_routes(netlink::Socket& container, const netlink::Link& link, const Result& result) {
-  for (const Route& route : result.routes) {
+void add_routes(netlink::Socket& container, const netlink::Link& link, const Result& result,
+                const std::vector<Route>& routes) {
+  for (const Route& route : routes) {
     const netlink::Route wanted = kernel_route(link, result, route);
     try {
       netlink::add_route(container, wanted);
@@ -160,6 +163,25 @@ void ipam_gc(const skel::Request& request) {
   (void)run(request, request.config.ipam_type, skel::Command::kGc);
 }
 
+std::optional<Result> ipam_update(const skel::Request& request) {
+  const std::string& type = request.config.ipam_type;
+  if (type.empty()) return std::nullopt;
+  std::string answer;
+  try {
+    answer = run(request, type, skel::Command::kUpdate);
+  } catch (Error& error) {
+    if (error.code != Code::kInvalidEnvironment) throw;
+    throw Error(Code::kCannotUpdate,
+                cat("the ipam section of a running attachment cannot change: ", type,
+                    " does not know UPDATE"),
+                error.what());
+  }
+  const skel::Updated updated = skel::update_from_json(answer);
+  if (!updated.result) return std::nullopt;
+  return context(cat("result of plugin ", type),
+                 [&] { return read_result(Reader(*updated.result), request.config.cni_version); });
+}
+
 void configure_interface(const ns::Netns& netns, netlink::Socket& container,
                          const netlink::Link& link, const Result& result,
                          const InterfaceSetup& setup) {
@@ -176,7 +198,22 @@ void configure_interface(const ns::Netns& netns, netlink::Socket& container,
   if (setup.dad == netlink::Dad::kKernelDefault && has_ipv6_gateway(result)) {
     settle_addresses(netns, container, link);
   }
-  add_routes(container, link, result);
+  add_routes(container, link, result, result.routes);
+}
+
+void change_routes(netlink::Socket& container, const netlink::Link& link, const Result& was,
+                   const Result& now) {
+  const auto missing_in = [](const std::vector<Route>& from, const std::vector<Route>& other) {
+    std::vector<Route> out;
+    std::copy_if(from.begin(), from.end(), std::back_inserter(out), [&](const Route& route) {
+      return std::find(other.begin(), other.end(), route) == other.end();
+    });
+    return out;
+  };
+  for (const Route& route : missing_in(was.routes, now.routes)) {
+    (void)netlink::remove_route(container, kernel_route(link, was, route));
+  }
+  add_routes(container, link, now, missing_in(now.routes, was.routes));
 }
 
 void check_addresses(netlink::Socket& container, const netlink::Link& link,

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "pkg/attachment/interface.hpp"
+#include "pkg/attachment/live_routes.hpp"
 #include "pkg/delegate/ipam.hpp"
 #include "pkg/netlink/link.hpp"
 #include "pkg/types/error.hpp"
@@ -114,6 +115,7 @@ const skel::Plugin plugin{.name = "tap",
                           .status = status,
                           .gc = delegate::ipam_gc,
                           .command = create_command,
+                          .update = &attachment::kRouteUpdate,
                           .description = &kDescription};
 
 }  // namespace cni::tap

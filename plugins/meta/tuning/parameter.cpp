@@ -32,8 +32,8 @@ bool holds_interfaces(const std::vector<std::string>& components) {
 }
 
 std::string take_interface(std::string_view& rest, std::string_view ifname, char separator) {
-  const bool is_ifname = rest.starts_with(ifname) && rest.size() > ifname.size() &&
-                         rest[ifname.size()] == separator;
+  const bool is_ifname =
+      rest.starts_with(ifname) && rest.size() > ifname.size() && rest[ifname.size()] == separator;
   if (is_ifname) {
     rest.remove_prefix(ifname.size() + 1);
     return std::string(ifname);

@@ -20,6 +20,11 @@ std::optional<T> change_to(const std::optional<T>& wanted, const T& current) {
   return wanted && *wanted != current ? wanted : std::nullopt;
 }
 
+bool has(const std::vector<Sysctl>& sysctls, const Parameter& parameter) {
+  return std::any_of(sysctls.begin(), sysctls.end(),
+                     [&](const Sysctl& sysctl) { return sysctl.parameter == parameter; });
+}
+
 std::string_view on_or_off(bool value) { return value ? "on" : "off"; }
 
 // One request for each setting, so that an error says which one the kernel refuses.
@@ -133,11 +138,36 @@ void Settings::add_missing(const Settings& other) {
   add_if_missing(all_multicast, other.all_multicast);
   add_if_missing(tx_queue_length, other.tx_queue_length);
   for (const Sysctl& theirs : other.sysctls) {
-    const bool is_there = std::any_of(sysctls.begin(), sysctls.end(), [&](const Sysctl& ours) {
-      return ours.parameter == theirs.parameter;
-    });
-    if (!is_there) sysctls.push_back(theirs);
+    if (!has(sysctls, theirs.parameter)) sysctls.push_back(theirs);
   }
+}
+
+Settings Settings::common_with(const Settings& other) const { return selected(other, true); }
+Settings Settings::without(const Settings& other) const { return selected(other, false); }
+
+std::string Settings::first_key() const {
+  if (mac) return "mac";
+  if (promiscuous) return "promisc";
+  if (mtu) return "mtu";
+  if (all_multicast) return "allmulti";
+  if (tx_queue_length) return "txQLen";
+  return sysctls.empty() ? std::string() : cat("sysctl ", sysctls.front().parameter.name());
+}
+
+Settings Settings::selected(const Settings& other, bool is_in_other) const {
+  Settings out = *this;
+  const auto keep_if = [&](auto& ours, const auto& theirs) {
+    if (theirs.has_value() != is_in_other) ours.reset();
+  };
+  keep_if(out.mac, other.mac);
+  keep_if(out.promiscuous, other.promiscuous);
+  keep_if(out.mtu, other.mtu);
+  keep_if(out.all_multicast, other.all_multicast);
+  keep_if(out.tx_queue_length, other.tx_queue_length);
+  std::erase_if(out.sysctls, [&](const Sysctl& ours) {
+    return has(other.sysctls, ours.parameter) != is_in_other;
+  });
+  return out;
 }
 
 Container open_container(const std::string& netns_path, const std::string& ifname) {
@@ -204,6 +234,14 @@ std::optional<std::string> find_difference(Container& container, const Settings&
   }
   if (!expected.has_link_settings()) return std::nullopt;
   return find_link_difference(netlink::get_link(container.socket, container.ifname), expected);
+}
+
+void describe_settings(const std::string& ifname, const Settings& settings, Result& result) {
+  for (Interface& interface : result.interfaces) {
+    if (interface.name != ifname || interface.sandbox.empty()) continue;
+    if (settings.mac) interface.mac = settings.mac->to_string();
+    if (settings.mtu && interface.mtu != 0) interface.mtu = *settings.mtu;
+  }
 }
 
 }  // namespace cni::tuning

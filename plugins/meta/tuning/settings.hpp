@@ -13,6 +13,7 @@
 #include "pkg/ns/netns.hpp"
 #include "pkg/types/address.hpp"
 #include "pkg/types/error.hpp"
+#include "pkg/types/result.hpp"
 #include "plugins/meta/tuning/parameter.hpp"
 
 namespace cni::tuning {
@@ -37,8 +38,16 @@ struct Settings {
   bool empty() const;
   // Takes over what it does not have itself.
   void add_missing(const Settings& other);
+  // Those of its settings that the other one has too, or has not, whatever the values.
+  Settings common_with(const Settings& other) const;
+  Settings without(const Settings& other) const;
+  // The key of one of them, as configurations name it; empty if it is empty.
+  std::string first_key() const;
 
   bool operator==(const Settings& other) const = default;
+
+ private:
+  Settings selected(const Settings& other, bool is_in_other) const;
 };
 
 // The container's side: its namespace, and a socket in it.
@@ -63,5 +72,8 @@ void restore(Container& container, const Settings& settings, ErrorList& errors);
 
 // What is not as it should be; absent if all is.
 std::optional<std::string> find_difference(Container& container, const Settings& expected);
+
+// Writes what the container's interface has now into its entries of the result.
+void describe_settings(const std::string& ifname, const Settings& settings, Result& result);
 
 }  // namespace cni::tuning

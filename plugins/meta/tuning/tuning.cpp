@@ -12,6 +12,7 @@
 #include "plugins/meta/tuning/allowlist.hpp"
 #include "plugins/meta/tuning/backup.hpp"
 #include "plugins/meta/tuning/config.hpp"
+#include "plugins/meta/tuning/update.hpp"
 
 namespace cni::tuning {
 namespace {
@@ -22,15 +23,6 @@ const Result& require_prev_result(const skel::Request& request) {
   throw Error(Code::kInvalidNetworkConfig,
               "Required prevResult missing: tuning stands behind another plugin in a list, it "
               "cannot be called alone");
-}
-
-// The result tells what the interface is like now.
-void describe_changes(const skel::Request& request, const Settings& settings, Result& result) {
-  for (Interface& interface : result.interfaces) {
-    if (interface.name != request.ifname || interface.sandbox.empty()) continue;
-    if (settings.mac) interface.mac = settings.mac->to_string();
-    if (settings.mtu && interface.mtu != 0) interface.mtu = *settings.mtu;
-  }
 }
 
 // What an ADD does to the backup, and how it is taken back.
@@ -96,7 +88,7 @@ Result add(const skel::Request& request, os::Undo& undo) {
   if (config.settings.empty()) return result;
   remember(request, config, container, undo);
   apply(container, config.settings);
-  describe_changes(request, config.settings, result);
+  describe_settings(request.ifname, config.settings, result);
   return result;
 }
 
@@ -190,6 +182,7 @@ const skel::Plugin plugin{.name = "tuning",
                           .check = check,
                           .status = status,
                           .gc = gc,
+                          .update = &kUpdate,
                           .description = &kDescription};
 
 }  // namespace cni::tuning

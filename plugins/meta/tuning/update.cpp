@@ -85,12 +85,13 @@ Result apply_update(const skel::Request& was, const skel::Request& now, os::Undo
   before.add_missing(read_current(container, target));
   push_undo(now, path, earlier, before, undo);
 
-  Settings added = wanted.without(configured);
-  backup.original.add_missing(before.common_with(added));
+  // What is taken back is remembered until the next UPDATE: this one may be killed, and repeated.
+  Settings known = configured;
+  known.add_missing(wanted);
+  backup.original = backup.original.common_with(known);
+  backup.original.add_missing(before.common_with(wanted.without(configured)));
   write_or_remove(path, backup);
   apply(container, target);
-  backup.original = backup.original.common_with(wanted);
-  write_or_remove(path, backup);
 
   Result result = *now.config.prev_result();
   describe_settings(now.ifname, target, result);

@@ -123,12 +123,13 @@ constexpr Need kNeeds[] = {
     {"portmap", Needed::kMasquerade, "", "no backend", publishes_with_any},
     {"portmap", Needed::kIptables, "", "backend iptables", publishes_with_iptables},
     {"portmap", Needed::kNftables, "", "backend nftables", publishes_with_nftables},
+
+    {"tuning", Needed::kFolder, "/run/cni/tuning"},
 };
 
 constexpr std::string_view kPlugins[] = {
-    "loopback", "bridge", "ptp",      "macvlan",    "ipvlan", "vlan",   "host-device",
-    "dummy",    "tap",    "firewall", "host-local", "static", "portmap",
-    "tuning"};
+    "loopback", "bridge", "ptp",      "macvlan",    "ipvlan", "vlan",    "host-device",
+    "dummy",    "tap",    "firewall", "host-local", "static", "portmap", "tuning"};
 
 }  // namespace
 

@@ -91,7 +91,7 @@ constexpr auto kKeys = schema::keys<Keys>(
     schema::nested("runtimeConfig", "Set by the runtime, for the capability mac.", kRuntimeTable));
 constexpr schema::Table<Keys> kTable(kKeys);
 
-// A text that no parameter's value can be part of twice: the second one would be lost unseen.
+// A parsed document has only the last of them, so that the text has to be looked at.
 void refuse_duplicates(const skel::Request& request) {
   constexpr std::array<std::string_view, 1> kOwn = {"sysctl"};
   constexpr std::array<std::string_view, 3> kArgs = {"args", "cni", "sysctl"};

@@ -114,11 +114,16 @@ std::optional<std::string> find_link_difference(const Link& link, const Settings
   return std::nullopt;
 }
 
+// A parameter that can only be written is not compared.
 std::optional<std::string> find_sysctl_difference(const std::vector<Sysctl>& expected) {
   for (const Sysctl& sysctl : expected) {
-    const std::string current = sysctl.parameter.read();
-    if (is_same_value(current, sysctl.value)) continue;
-    return differs(cat("value of ", sysctl.parameter.path()), sysctl.value, current);
+    try {
+      const auto current = readable_value(sysctl.parameter);
+      if (!current || is_same_value(*current, sysctl.value)) continue;
+      return differs(cat("value of ", sysctl.parameter.path()), sysctl.value, *current);
+    } catch (const Error& error) {
+      return error.msg;
+    }
   }
   return std::nullopt;
 }
@@ -233,7 +238,9 @@ std::optional<std::string> find_difference(Container& container, const Settings&
     if (difference) return difference;
   }
   if (!expected.has_link_settings()) return std::nullopt;
-  return find_link_difference(netlink::get_link(container.socket, container.ifname), expected);
+  const auto link = netlink::find_link(container.socket, container.ifname);
+  if (!link) return cat("Error: Tuning link ", container.ifname, " not found");
+  return find_link_difference(*link, expected);
 }
 
 void describe_settings(const std::string& ifname, const Settings& settings, Result& result) {

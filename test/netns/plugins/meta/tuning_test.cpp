@@ -220,6 +220,25 @@ TEST_CASE("a failed tuning puts back what it had changed", "[netns]") {
   CHECK_FALSE(os::is_regular_file(node.backup()));
 }
 
+TEST_CASE("CHECK of tuning names what is gone", "[netns]") {
+  TuningNode node;
+  const json parameter = {{"sysctl", {{"net.ipv4.conf.IFNAME.arp_filter", "1"}}}};
+  const json setting = {{"mtu", 1400}};
+  (void)node.add_tuned(parameter);
+  (void)ip_in("c1", {"link", "del", "eth0"});
+  check_error(node.tune("CHECK", parameter), 105,
+              "open /proc/sys/net/ipv4/conf/eth0/arp_filter: no such file or directory");
+  check_error(node.tune("CHECK", setting), 105, "Error: Tuning link eth0 not found");
+}
+
+TEST_CASE("a parameter that can only be written is written", "[netns]") {
+  TuningNode node;
+  const json config = {{"sysctl", {{"net.ipv4.route.flush", "1"}}}};
+  (void)node.add_tuned(config);
+  CHECK(node.tune("CHECK", config).ok());
+  node.del_tuned(config);
+}
+
 TEST_CASE("only a link's settings need the link", "[netns]") {
   TuningNode node;
   Call other;

@@ -143,9 +143,10 @@ bool is_known_plugin(std::string_view plugin) {
 
 std::string argument_of(const Need& need, const json& config) {
   if (need.what != Needed::kFolder || !config.is_object()) return std::string(need.argument);
+  // Address managers have the key in their section, others in the configuration itself.
   const auto ipam = config.find("ipam");
-  if (ipam == config.end() || !ipam->is_object()) return std::string(need.argument);
-  const std::string_view moved = text_of(*ipam, "dataDir");
+  const bool has_section = ipam != config.end() && ipam->is_object();
+  const std::string_view moved = text_of(has_section ? *ipam : config, "dataDir");
   return std::string(moved.empty() ? need.argument : moved);
 }
 

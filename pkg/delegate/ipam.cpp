@@ -92,21 +92,54 @@ netlink::Route kernel_route(const netlink::Link& link, const Result& result, con
   return out;
 }
 
-void add_routes(netlink::Socket& container, const netlink::Link& link, const Result& result,
-                const std::vector<Route>& routes) {
-  for (const Route& route : routes) {
+Error route_failed(const netlink::Link& link, const Route& route, const netlink::Route& wanted,
+                   Error error) {
+  error.msg = cat("failed to add route '", route.destination.to_string(), " via ",
+                  wanted.gateway ? wanted.gateway->to_string() : "<nil>", " dev ", link.name,
+                  " metric ", route.priority, " (Scope: ", wanted.scope.value_or(0),
+                  ", Table: ", static_cast<std::uint32_t>(wanted.table),
+                  ")': ", errno_text(error.sys_errno));
+  return error;
+}
+
+// The same route twice in one configuration is one route.
+void add_once(netlink::Socket& container, const netlink::Route& route) {
+  try {
+    netlink::add_route(container, route);
+  } catch (const Error& error) {
+    if (error.sys_errno != EEXIST) throw;
+  }
+}
+
+void add_routes(netlink::Socket& container, const netlink::Link& link, const Result& result) {
+  for (const Route& route : result.routes) {
     const netlink::Route wanted = kernel_route(link, result, route);
     try {
-      netlink::add_route(container, wanted);
-    } catch (Error& error) {
-      // The same route twice in one configuration is one route.
-      if (error.sys_errno == EEXIST) continue;
-      error.msg = cat("failed to add route '", route.destination.to_string(), " via ",
-                      wanted.gateway ? wanted.gateway->to_string() : "<nil>", " dev ", link.name,
-                      " metric ", route.priority, " (Scope: ", wanted.scope.value_or(0),
-                      ", Table: ", static_cast<std::uint32_t>(wanted.table),
-                      ")': ", errno_text(error.sys_errno));
-      throw;
+      add_once(container, wanted);
+    } catch (const Error& error) {
+      throw route_failed(link, route, wanted, error);
+    }
+  }
+}
+
+bool is_unreachable(const Error& error) {
+  return error.sys_errno == ENETUNREACH || error.sys_errno == EHOSTUNREACH;
+}
+
+// To an interface that is configured already. ptp takes the route to the subnet away once it has
+// added the others, so that by now a gateway may not be reached by any other route.
+void add_late(netlink::Socket& container, const netlink::Link& link, const Result& result,
+              const Route& route) {
+  netlink::Route wanted = kernel_route(link, result, route);
+  try {
+    add_once(container, wanted);
+  } catch (const Error& error) {
+    if (!is_unreachable(error) || !wanted.gateway) throw route_failed(link, route, wanted, error);
+    wanted.gateway_on_link = true;
+    try {
+      add_once(container, wanted);
+    } catch (const Error&) {
+      throw route_failed(link, route, wanted, error);
     }
   }
 }
@@ -198,7 +231,7 @@ void configure_interface(const ns::Netns& netns, netlink::Socket& container,
   if (setup.dad == netlink::Dad::kKernelDefault && has_ipv6_gateway(result)) {
     settle_addresses(netns, container, link);
   }
-  add_routes(container, link, result, result.routes);
+  add_routes(container, link, result);
 }
 
 void change_routes(netlink::Socket& container, const netlink::Link& link, const Result& was,
@@ -213,7 +246,9 @@ void change_routes(netlink::Socket& container, const netlink::Link& link, const 
   for (const Route& route : missing_in(was.routes, now.routes)) {
     (void)netlink::remove_route(container, kernel_route(link, was, route));
   }
-  add_routes(container, link, now, missing_in(now.routes, was.routes));
+  for (const Route& route : missing_in(now.routes, was.routes)) {
+    add_late(container, link, now, route);
+  }
 }
 
 void check_addresses(netlink::Socket& container, const netlink::Link& link,

@@ -15,8 +15,7 @@ namespace {
 using nlohmann::json;
 
 // What every plugin reads, or hands to a delegate.
-constexpr std::array<std::string_view, 6> kSharedKeys = {"args", "cniversion", "dns",
-                                                         "ipam", "name",       "type"};
+constexpr std::array<std::string_view, 3> kSharedKeys = {"args", "dns", "ipam"};
 
 constexpr std::string_view kRuntimeConfig = "runtimeconfig";
 
@@ -30,7 +29,8 @@ std::string lower_case(std::string_view text) {
 
 // Says nothing of the attachment.
 bool is_about_call(std::string_view key) {
-  return key == "prevresult" || key == "capabilities" || key.starts_with("cni.dev/");
+  return key == "prevresult" || key == "capabilities" || key == "type" ||
+         key.starts_with("cni.dev/");
 }
 
 bool is_nothing(const json* value) {

@@ -46,8 +46,8 @@ inline constexpr std::string_view kUpdateKey = "cni.dev/update";
 
 // In what two configurations of a plugin differ: by key where both have objects, otherwise as a
 // whole. Keys match without regard to case; null, {} and what is absent are equal. Left out is what
-// says nothing of the attachment (prevResult, capabilities, cni.dev/...) and, of a plugin that is
-// described, what it does not read.
+// says nothing of the attachment (type, prevResult, capabilities, cni.dev/...) and, of a plugin
+// that is described, what it does not read.
 std::vector<Change> changes_between(const nlohmann::json& was, const nlohmann::json& now,
                                     const schema::Description* description);
 

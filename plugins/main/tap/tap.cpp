@@ -114,8 +114,8 @@ const skel::Plugin plugin{.name = "tap",
                           .check = check,
                           .status = status,
                           .gc = delegate::ipam_gc,
-                          .command = create_command,
                           .update = &attachment::kRouteUpdate,
+                          .command = create_command,
                           .description = &kDescription};
 
 }  // namespace cni::tap

@@ -126,11 +126,13 @@ constexpr Need kNeeds[] = {
     {"portmap", Needed::kMasquerade, "", "no backend", publishes_with_any},
     {"portmap", Needed::kIptables, "", "backend iptables", publishes_with_iptables},
     {"portmap", Needed::kNftables, "", "backend nftables", publishes_with_nftables},
+
+    {"tuning", Needed::kFolder, "/run/cni/tuning"},
 };
 
 constexpr std::string_view kPlugins[] = {
-    "loopback", "bridge", "ptp",      "macvlan",    "ipvlan", "vlan",    "host-device",
-    "dummy",    "tap",    "firewall", "host-local", "static", "portmap", "sbr"};
+    "loopback", "bridge",   "ptp",        "macvlan", "ipvlan",  "vlan", "host-device", "dummy",
+    "tap",      "firewall", "host-local", "static",  "portmap", "sbr",  "tuning"};
 
 }  // namespace
 
@@ -144,9 +146,10 @@ bool is_known_plugin(std::string_view plugin) {
 
 std::string argument_of(const Need& need, const json& config) {
   if (need.what != Needed::kFolder || !config.is_object()) return std::string(need.argument);
+  // Address managers have the key in their section, others in the configuration itself.
   const auto ipam = config.find("ipam");
-  if (ipam == config.end() || !ipam->is_object()) return std::string(need.argument);
-  const std::string_view moved = text_of(*ipam, "dataDir");
+  const bool has_section = ipam != config.end() && ipam->is_object();
+  const std::string_view moved = text_of(has_section ? *ipam : config, "dataDir");
   return std::string(moved.empty() ? need.argument : moved);
 }
 

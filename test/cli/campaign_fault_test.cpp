@@ -24,8 +24,7 @@ class Campaign {
     prepare_host(what_);
     (void)namespaces_->container("warm");
     (void)namespaces_->container("one");
-    prepare_container(what_, "warm");
-    prepare_container(what_, "one");
+    for (const char* container : {"warm", "one"}) prepare_container(what_, container);
     for (const char* command : {"ADD", "DEL"}) {
       const PluginRun run = call(what_.plugin, call_of(what_, command, "warm"));
       INFO(run.describe());
@@ -216,6 +215,8 @@ TEST_CASE("DEL clears what a killed portmap with nftables left", "[cli][netns]")
   check_killed("portmap-nftables");
 }
 
+TEST_CASE("DEL puts back what a killed tuning changed", "[cli][netns]") { check_killed("tuning"); }
+
 TEST_CASE("bridge leaves nothing when a program it runs is killed", "[cli][netns]") {
   check_delegate_killed("bridge-masquerade-iptables");
 }
@@ -321,6 +322,12 @@ TEST_CASE("portmap with iptables leaves nothing when a system call fails", "[cli
 }
 TEST_CASE("portmap with nftables leaves nothing when a system call fails", "[cli][netns]") {
   check_failing("portmap-nftables", EIO);
+}
+TEST_CASE("tuning puts all back when a system call fails for want of memory", "[cli][netns]") {
+  check_failing("tuning", ENOMEM);
+}
+TEST_CASE("tuning puts all back when a system call fails on its device", "[cli][netns]") {
+  check_failing("tuning", EIO);
 }
 
 }  // namespace

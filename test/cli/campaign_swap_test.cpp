@@ -188,6 +188,9 @@ TEST_CASE("sbr is swapped with the reference", "[cli][netns]") {
 TEST_CASE("sbr with a table is swapped with the reference", "[cli][netns]") {
   check_scenario("sbr-table");
 }
+TEST_CASE("tuning is swapped with the reference", "[cli][netns]") {
+  check_scenario("tuning-interface");
+}
 TEST_CASE("host-local is swapped with the reference", "[cli]") { check_scenario("host-local"); }
 TEST_CASE("static is swapped with the reference", "[cli]") { check_scenario("static"); }
 

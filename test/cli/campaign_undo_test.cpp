@@ -133,6 +133,7 @@ TEST_CASE("portmap with iptables is undone from every step", "[netns]") {
 TEST_CASE("portmap with nftables is undone from every step", "[netns][nft]") {
   check_undo("portmap-nftables", 1);
 }
+TEST_CASE("tuning is undone from every step", "[netns]") { check_undo("tuning", 1); }
 
 }  // namespace
 }  // namespace cni::test

@@ -49,6 +49,7 @@ void lose_link(Namespaces& /*unused*/, const Scenario& what, Call& /*unused*/) {
 
 void lose_state(Namespaces& /*unused*/, const Scenario& /*unused*/, Call& /*unused*/) {
   remove_tree("/var/lib/cni/networks");
+  remove_tree("/run/cni/tuning");
 }
 
 // A config that fails ADD: the types of the plugin's own keys are wrong.
@@ -68,6 +69,8 @@ void spoil_config(Namespaces& /*unused*/, const Scenario& what, Call& call) {
   config["snat"] = "maybe";
   config["gateways"] = "10.1.0.1";
   config["addSourceHints"] = 1;
+  config["sysctl"] = {{"kernel.hostname", 1}};
+  config["txQLen"] = -1;
   config["runtimeConfig"] = {{"portMappings", {{{"hostPort", "eighty"}}}}};
   call.input = config.dump();
 }
@@ -224,6 +227,7 @@ TEST_CASE("DEL of sbr tolerates what is missing", "[cli][netns]") { check_matrix
 TEST_CASE("DEL of sbr with a table tolerates what is missing", "[cli][netns]") {
   check_matrix("sbr-table");
 }
+TEST_CASE("DEL of tuning tolerates what is missing", "[cli][netns]") { check_matrix("tuning"); }
 
 // No version at all is the first one.
 bool speaks(const std::string& plugin, std::string_view version) {

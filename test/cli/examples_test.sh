@@ -178,6 +178,14 @@ sbr_second_network() {
   nsenter --net=/run/netns/c1 ping -c 1 -i 0.2 -w 5 -I 192.0.2.20 192.0.2.1 >/dev/null || fail "the gateway does not answer"
 }
 example sbr/second-network.conflist sbr_second_network
+tuning_interface() {
+  expect_equal "addresses" 10.33.0.2/24 "$(addresses eth0)"
+  expect_equal "mtu and queue" "1400 500" "$(ip -n c1 -j link show eth0 | jq -r '.[] | "\(.mtu) \(.txqlen)"')"
+  expect_equal "parameters" "1024 1" \
+    "$(ip netns exec c1 sysctl -n net.core.somaxconn net.ipv4.conf.eth0.arp_filter | xargs)"
+  ping_from_container 192.0.2.1
+}
+example tuning/interface.conflist tuning_interface
 
 macvlan_uplink() {
   expect_equal "addresses" 192.0.2.10/24 "$(addresses eth0)"

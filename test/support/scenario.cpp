@@ -154,6 +154,20 @@ json link_with_addresses(std::string_view version, const std::string& container)
       {"routes", {{{"dst", "0.0.0.0/0"}}, {{"dst", "::/0"}}}}};
 }
 
+// Every property of the interface, to values that it does not have.
+json tuned_link() {
+  return {{"type", "tuning"}, {"mac", "02:00:00:00:79:02"}, {"promisc", true},
+          {"mtu", 1400},      {"allmulti", true},           {"txQLen", 777}};
+}
+
+json tuned_all() {
+  json config = tuned_link();
+  config["sysctl"] = {{"net.ipv4.conf.IFNAME.arp_notify", "1"},
+                      {"net/ipv6/conf/IFNAME/accept_ra", "0"},
+                      {"net.ipv4.conf.all.proxy_arp", "1"}};
+  return config;
+}
+
 std::vector<Scenario> make_scenarios() {
   const json iptables = {{"ipMasq", true}, {"ipMasqBackend", "iptables"}};
   const json nftables = {{"ipMasq", true}, {"ipMasqBackend", "nftables"}};
@@ -202,6 +216,8 @@ std::vector<Scenario> make_scenarios() {
       {"sbr", "sbr", {{"type", "sbr"}}},
       {"sbr-hints", "sbr", {{"type", "sbr"}, {"addSourceHints", true}}},
       {"sbr-table", "sbr", {{"type", "sbr"}, {"table", 1000}}},
+      {"tuning", "tuning", tuned_all()},
+      {"tuning-interface", "tuning", tuned_link()},
   };
 }
 
@@ -305,7 +321,10 @@ bool works_here(const Scenario& what) {
   return !needs_iptables(what) || find_installed("iptables").has_value();
 }
 
-bool makes_link(const Scenario& what) { return what.plugin != "sbr" && what.plugin != "loopback"; }
+bool makes_link(const Scenario& what) {
+  constexpr std::array kWithout = {"loopback", "sbr", "tuning"};
+  return std::find(kWithout.begin(), kWithout.end(), what.plugin) == kWithout.end();
+}
 
 bool stands_on_master(const Scenario& what) {
   return what.plugin == "macvlan" || what.plugin == "ipvlan" || what.plugin == "vlan";
@@ -322,6 +341,11 @@ void prepare_host(const Scenario& what) {
 
 void prepare_container(const Scenario& what, const std::string& container) {
   if (what.plugin == "sbr") make_link_with_addresses(container);
+  if (what.plugin == "tuning") {
+    (void)ip({"-n", container, "link", "add", "eth0", "address", "02:00:00:00:79:00", "type",
+              "veth", "peer", "name", "peer0", "address", "02:00:00:00:79:01"});
+    (void)ip({"-n", container, "link", "set", "eth0", "up"});
+  }
   if (what.plugin != "loopback") return;
   (void)ip({"-n", container, "link", "set", "lo", "up"});
   (void)ip({"-n", container, "link", "set", "lo", "down"});
@@ -337,6 +361,7 @@ std::string config_text(const Scenario& what, std::string_view version, const js
     // The reference takes a result without for one of the first version.
     if (!version.empty()) config["prevResult"]["cniVersion"] = version;
   }
+  if (what.plugin == "tuning") config["prevResult"] = addresses_from_chain(version, container);
   if (!version.empty()) config["cniVersion"] = version;
   if (!prev_result.is_null()) config["prevResult"] = prev_result;
   return config.dump();
@@ -350,7 +375,8 @@ Call call_of(const Scenario& what, std::string command, const std::string& conta
   call.netns = "/run/netns/" + container;
   call.input = config_text(what, version, prev_result, container);
   // What a chain hands on is for ADD: a runtime may have lost it when it comes to the others.
-  if (call.command != "ADD" && prev_result.is_null() && what.config.contains("prevResult")) {
+  const bool is_chained = what.config.contains("prevResult") || what.plugin == "tuning";
+  if (call.command != "ADD" && prev_result.is_null() && is_chained) {
     json config = json::parse(call.input);
     config.erase("prevResult");
     call.input = config.dump();

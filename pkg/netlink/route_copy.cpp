@@ -118,6 +118,12 @@ bool KernelRoute::leads_over(LinkIndex link) const {
   return std::find(links.begin(), links.end(), link) != links.end();
 }
 
+bool KernelRoute::is_made_by_kernel() const { return route.protocol == RTPROT_KERNEL; }
+
+bool KernelRoute::is_unicast() const { return type == RTN_UNICAST; }
+
+bool KernelRoute::is_local() const { return type == RTN_LOCAL; }
+
 std::vector<KernelRoute> list_kernel_routes(Socket& socket, const RouteFilter& filter) {
   // The kernel would filter by link too, but leaves out routes with several next hops then.
   Message message = route_dump({.family = filter.family, .table = filter.table});
@@ -143,6 +149,18 @@ void put_kernel_route(Socket& socket, const KernelRoute& route, TableId table) {
   Message message = message_of(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, route, table);
   socket.request(message, cat("put route ", route.route.describe(), " into table ",
                               static_cast<std::uint32_t>(table)));
+}
+
+bool append_kernel_route(Socket& socket, const KernelRoute& route, TableId table) {
+  Message message = message_of(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_APPEND, route, table);
+  try {
+    socket.request(message, cat("append route ", route.route.describe(), " to table ",
+                                static_cast<std::uint32_t>(table)));
+    return true;
+  } catch (const Error& error) {
+    if (error.sys_errno != EEXIST) throw;
+    return false;
+  }
 }
 
 bool remove_kernel_route(Socket& socket, const KernelRoute& route) {

@@ -21,6 +21,12 @@ struct KernelRoute {
   std::string content;
 
   bool leads_over(LinkIndex link) const;
+  // Whether the kernel made it for an address, and makes and removes it with that.
+  bool is_made_by_kernel() const;
+  // Whether it leads to somewhere else: RTN_UNICAST.
+  bool is_unicast() const;
+  // Whether it is one to an address of the host itself: RTN_LOCAL.
+  bool is_local() const;
 };
 
 // Routes of every type, of which any next hop leads over the filter's link if it names one; those
@@ -31,6 +37,9 @@ std::vector<KernelRoute> list_kernel_routes(Socket& socket, const RouteFilter& f
 // Puts the route into a table, in place of one with the same destination and metric. Whether a next
 // hop was dead or offloaded is not kept.
 void put_kernel_route(Socket& socket, const KernelRoute& route, TableId table);
+// Puts the route into a table beside those with the same destination and metric, behind them. False
+// if it is there as a whole.
+bool append_kernel_route(Socket& socket, const KernelRoute& route, TableId table);
 // False if there is no such route in its own table.
 bool remove_kernel_route(Socket& socket, const KernelRoute& route);
 

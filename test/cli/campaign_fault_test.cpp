@@ -24,7 +24,7 @@ class Campaign {
     prepare_host(what_);
     (void)namespaces_->container("warm");
     (void)namespaces_->container("one");
-    prepare_container(what_, "one");
+    for (const char* container : {"warm", "one"}) prepare_container(what_, container);
     for (const char* command : {"ADD", "DEL"}) {
       const PluginRun run = call(what_.plugin, call_of(what_, command, "warm"));
       INFO(run.describe());
@@ -41,6 +41,7 @@ class Campaign {
     const PluginRun run = call(what_.plugin, call_of(what_, "DEL", "one"));
     INFO("DEL: " << run.describe());
     CHECK(run.ok());
+    renew_interface(what_, "one");
   }
 
   std::string left() const { return diff(before_, without_shared(take({"one"}))); }
@@ -209,6 +210,9 @@ TEST_CASE("DEL clears what a killed portmap with iptables left", "[cli][netns]")
 TEST_CASE("DEL clears what a killed portmap with nftables left", "[cli][netns]") {
   check_killed("portmap-nftables");
 }
+TEST_CASE("DEL clears what a killed vrf left", "[cli][netns][kind:vrf]") {
+  check_plugin_killed("vrf");
+}
 
 TEST_CASE("bridge leaves nothing when a program it runs is killed", "[cli][netns]") {
   check_delegate_killed("bridge-masquerade-iptables");
@@ -294,6 +298,9 @@ TEST_CASE("firewall leaves nothing when a system call fails on its device", "[cl
 }
 TEST_CASE("firewall with nftables leaves nothing when a system call fails", "[cli][netns][nft]") {
   check_failing("firewall-nftables", ENOMEM);
+}
+TEST_CASE("vrf leaves nothing when a system call fails", "[cli][netns][kind:vrf]") {
+  check_plugin_failing("vrf", ENOMEM);
 }
 TEST_CASE("host-local leaves nothing when a system call fails for want of memory", "[cli][netns]") {
   check_failing("host-local", ENOMEM);

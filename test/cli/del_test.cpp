@@ -66,6 +66,7 @@ void spoil_config(Namespaces& /*unused*/, const Scenario& what, Call& call) {
   config["vlanId"] = 4096;
   config["device"] = json::array();
   config["snat"] = "maybe";
+  config["vrfname"] = 7;
   config["runtimeConfig"] = {{"portMappings", {{{"hostPort", "eighty"}}}}};
   call.input = config.dump();
 }
@@ -109,6 +110,7 @@ void check_deletes(Namespaces& namespaces, const Scenario& what, const Mishap& m
                  << (with_prev_result ? ", with prevResult" : ", without prevResult"));
   const Snapshot before = without_shared(take({}));
   (void)namespaces.container("one");
+  prepare_container(what, "one");
   const PluginRun added = call(what.plugin, call_of(what, "ADD", "one"));
   INFO(added.describe());
   REQUIRE(added.ok());
@@ -127,7 +129,11 @@ void check_deletes(Namespaces& namespaces, const Scenario& what, const Mishap& m
     CHECK(diff(before, without_shared(take({}))) == "");
   }
   if (namespace_exists("one")) {
-    CHECK_FALSE(find_link_json("one", "eth0"));
+    if (what.plugin == "vrf") {
+      CHECK(ip({"-n", "one", "-j", "link", "show", "type", "vrf"}).empty());
+    } else {
+      CHECK_FALSE(find_link_json("one", "eth0"));
+    }
     namespaces.remove_container("one");
   }
   (void)::unlink("/run/netns/one");
@@ -139,6 +145,7 @@ void check_matrix(const char* name) {
   Namespaces namespaces;
   prepare_host(what);
   (void)namespaces.container("warm");
+  prepare_container(what, "warm");
   for (const char* command : {"ADD", "DEL"}) {
     REQUIRE(call(what.plugin, call_of(what, command, "warm")).ok());
   }
@@ -215,6 +222,8 @@ TEST_CASE("DEL of portmap with iptables tolerates what is missing", "[cli][netns
 TEST_CASE("DEL of portmap with nftables tolerates what is missing", "[cli][netns]") {
   check_matrix("portmap-nftables");
 }
+
+TEST_CASE("DEL of vrf tolerates what is missing", "[cli][netns][kind:vrf]") { check_matrix("vrf"); }
 
 // No version at all is the first one.
 bool speaks(const std::string& plugin, std::string_view version) {

@@ -137,6 +137,13 @@ json portmap_of(json config, std::string_view version, const std::string& contai
   return config;
 }
 
+// The interface is there already, with the addresses and routes of what a plugin in front hands on.
+json vrf_of(json config, std::string_view version, const std::string& container) {
+  config["prevResult"] = addresses_from_chain(version, container);
+  config["prevResult"]["routes"] = {{{"dst", "0.0.0.0/0"}, {"gw", "10.80.0.1"}}};
+  return config;
+}
+
 std::vector<Scenario> make_scenarios() {
   const json iptables = {{"ipMasq", true}, {"ipMasqBackend", "iptables"}};
   const json nftables = {{"ipMasq", true}, {"ipMasqBackend", "nftables"}};
@@ -182,6 +189,7 @@ std::vector<Scenario> make_scenarios() {
       {"static", "static", {{"type", "bridge"}, {"ipam", static_addresses()}}},
       {"portmap-iptables", "portmap", {{"type", "portmap"}, {"backend", "iptables"}}},
       {"portmap-nftables", "portmap", {{"type", "portmap"}, {"backend", "nftables"}}},
+      {"vrf", "vrf", {{"type", "vrf"}, {"vrfname", "blue"}}},
   };
 }
 
@@ -193,20 +201,50 @@ void make_device() {
             "wire0", "address", "02:00:00:00:91:01"});
 }
 
+// The kernel makes an address's route in the background, after seconds where it destroys other
+// namespaces. Snapshots have to have it from the start. Empty netns: the host.
+void wait_for_local_route(const std::string& netns, const std::string& address) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(2);
+  while (run_ok_in(netns, {"ip", "-6", "route", "show", "table", "local", address}).empty()) {
+    if (std::chrono::steady_clock::now() > deadline) {
+      throw std::runtime_error(address + " has no local route");
+    }
+  }
+}
+
 // Where the addresses are that a plugin in front of portmap would have given.
 void make_way_to_containers() {
   (void)ip({"link", "add", "way0", "type", "veth", "peer", "name", "way1"});
   for (const char* link : {"way0", "way1"}) (void)ip({"link", "set", link, "up"});
   (void)ip({"address", "add", "10.80.0.1/16", "dev", "way0"});
   (void)ip({"address", "add", "fd00:80::1/64", "dev", "way0", "nodad"});
-  // The kernel makes the address's route in the background, after seconds where it destroys other
-  // namespaces. Snapshots have to have it from the start.
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(2);
-  while (run_ok({"ip", "-6", "route", "show", "table", "local", "fd00:80::1"}).empty()) {
-    if (std::chrono::steady_clock::now() > deadline) {
-      throw std::runtime_error("way0 has an address but no local route");
-    }
+  wait_for_local_route("", "fd00:80::1");
+}
+
+// An interface as a plugin in front leaves it, and the rule that the kernel makes in a namespace
+// with the first VRF and never removes.
+void make_interface_for_vrf(const std::string& container) {
+  if (has_kind("vrf")) {
+    (void)ip({"-n", container, "link", "add", "first", "type", "vrf", "table", "1"});
+    (void)ip({"-n", container, "link", "del", "first"});
   }
+  if (find_link_json(container, "eth0")) (void)ip({"-n", container, "link", "del", "eth0"});
+  (void)ip({"-n", container, "link", "add", "eth0", "address", "02:00:00:00:78:00", "type", "veth",
+            "peer", "name", "peer0", "address", "02:00:00:00:78:01"});
+  for (const char* link : {"peer0", "eth0"}) (void)ip({"-n", container, "link", "set", link, "up"});
+  const json ips = addresses_from_chain("1.1.0", container).at("ips");
+  for (const json& each : ips) {
+    const std::string address = each.at("address");
+    const bool is_ipv6 = address.find(':') != std::string::npos;
+    std::vector<std::string> add = {"-n", container, "address", "add", address, "dev", "eth0"};
+    if (is_ipv6) add.emplace_back("nodad");
+    (void)ip(add);
+    if (!is_ipv6) continue;
+    wait_for_local_route("/run/netns/" + container, address.substr(0, address.find('/')));
+  }
+  (void)ip({"-n", container, "route", "add", "default", "via", "10.80.0.1", "mtu", "1300"});
+  (void)ip({"-n", container, "route", "add", "192.0.2.0/24", "dev", "eth0"});
+  (void)ip({"-n", container, "route", "add", "default", "via", "fd00:80::1"});
 }
 
 bool mentions(const Scenario& what, std::string_view word) {
@@ -215,7 +253,7 @@ bool mentions(const Scenario& what, std::string_view word) {
 
 // Not every kernel has the link types of these plugins, which are called like them.
 bool needs_kind(const Scenario& what) {
-  constexpr std::array kPlugins = {"bridge", "dummy", "ipvlan", "macvlan", "tap", "vlan"};
+  constexpr std::array kPlugins = {"bridge", "dummy", "ipvlan", "macvlan", "tap", "vlan", "vrf"};
   return std::find(kPlugins.begin(), kPlugins.end(), what.plugin) != kPlugins.end();
 }
 
@@ -267,7 +305,14 @@ void prepare_host(const Scenario& what) {
   (void)ip({"link", "set", "master1", "up"});
 }
 
+bool hands_on_result(const Scenario& what) { return what.plugin == "vrf"; }
+
+void renew_interface(const Scenario& what, const std::string& container) {
+  if (what.plugin == "vrf") make_interface_for_vrf(container);
+}
+
 void prepare_container(const Scenario& what, const std::string& container) {
+  renew_interface(what, container);
   if (what.plugin != "loopback") return;
   (void)ip({"-n", container, "link", "set", "lo", "up"});
   (void)ip({"-n", container, "link", "set", "lo", "down"});
@@ -278,6 +323,7 @@ std::string config_text(const Scenario& what, std::string_view version, const js
   json config = what.config;
   config["name"] = kNetworkName;
   if (what.plugin == "portmap") config = portmap_of(std::move(config), version, container);
+  if (what.plugin == "vrf") config = vrf_of(std::move(config), version, container);
   if (!version.empty()) config["cniVersion"] = version;
   if (!prev_result.is_null()) config["prevResult"] = prev_result;
   return config.dump();
@@ -291,7 +337,8 @@ Call call_of(const Scenario& what, std::string command, const std::string& conta
   call.netns = "/run/netns/" + container;
   call.input = config_text(what, version, prev_result, container);
   // What a chain hands on is for ADD: a runtime may have lost it when it comes to the others.
-  if (call.command != "ADD" && prev_result.is_null() && what.config.contains("prevResult")) {
+  const bool is_chained = what.config.contains("prevResult") || what.plugin == "vrf";
+  if (call.command != "ADD" && prev_result.is_null() && is_chained) {
     json config = json::parse(call.input);
     config.erase("prevResult");
     call.input = config.dump();

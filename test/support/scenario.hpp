@@ -32,8 +32,13 @@ bool stands_on_master(const Scenario& what);
 void prepare_host(const Scenario& what);
 
 // Brings a fresh container to the state that DEL leaves it in, so that snapshots can be compared:
-// lo keeps 127.0.0.1 once it was up.
+// lo keeps 127.0.0.1 once it was up. A plugin that works on an interface that is there gets one.
 void prepare_container(const Scenario& what, const std::string& container);
+// Makes the interface of such a plugin anew if DEL leaves it with less than it had (vrf: without
+// routes), because it is about to be deleted.
+void renew_interface(const Scenario& what, const std::string& container);
+// Whether the interface is another plugin's, whose result is handed on as it is.
+bool hands_on_result(const Scenario& what);
 
 inline constexpr std::string_view kNetworkName = "testnet";
 

@@ -118,6 +118,8 @@ constexpr Need kNeeds[] = {
     {"vlan", Needed::kLinkType, "vlan"},
     {"vlan", Needed::kSysctl, kIpv6Enabled, kIpv6Addresses},
 
+    {"vrf", Needed::kLinkType, "vrf"},
+
     {"host-local", Needed::kFolder, "/var/lib/cni/networks"},
 
     {"portmap", Needed::kMasquerade, "", "no backend", publishes_with_any},
@@ -126,8 +128,8 @@ constexpr Need kNeeds[] = {
 };
 
 constexpr std::string_view kPlugins[] = {
-    "loopback", "bridge", "ptp",      "macvlan",    "ipvlan", "vlan",   "host-device",
-    "dummy",    "tap",    "firewall", "host-local", "static", "portmap"};
+    "loopback", "bridge", "ptp",      "macvlan",    "ipvlan", "vlan",    "host-device",
+    "dummy",    "tap",    "firewall", "host-local", "static", "portmap", "vrf"};
 
 }  // namespace
 

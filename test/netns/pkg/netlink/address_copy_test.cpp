@@ -1,6 +1,8 @@
 // Addresses that are put back as they were.
 #include "pkg/netlink/address_copy.hpp"
 
+#include <algorithm>
+
 #include "pkg/netlink/new_link.hpp"
 #include "pkg/netlink/route_copy.hpp"
 #include "test/support/catch.hpp"

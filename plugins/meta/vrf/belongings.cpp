@@ -71,6 +71,13 @@ std::vector<KernelRoute> routes_in(netlink::Socket& container, netlink::LinkInde
   return out;
 }
 
+void put_routes(netlink::Socket& container, const Belongings& before, const Tables& tables) {
+  for (const KernelRoute& route : before.routes) {
+    if (route.is_made_by_kernel()) continue;  // it has come by itself
+    (void)netlink::append_kernel_route(container, route, tables(route.route.table));
+  }
+}
+
 }  // namespace
 
 TableId Tables::operator()(TableId table) const {
@@ -124,13 +131,12 @@ void give_back(netlink::Socket& container, const ns::Netns& netns, netlink::Link
     if (!needs_keeping(address)) continue;
     netlink::put_kernel_address(container, address, netlink::Dad::kKernelDefault);
   }
-  for (const KernelRoute& route : surplus_of(routes_in(container, link, tables.main), before)) {
-    (void)netlink::remove_kernel_route(container, route);
-  }
-  for (const KernelRoute& route : before.routes) {
-    if (route.is_made_by_kernel()) continue;  // it has come by itself
-    (void)netlink::append_kernel_route(container, route, tables(route.route.table));
-  }
+  put_routes(container, before, tables);
+  // Only now: a gateway may have been reached over one of these when its route was made.
+  const auto surplus = surplus_of(routes_in(container, link, tables.main), before);
+  for (const KernelRoute& route : surplus) (void)netlink::remove_kernel_route(container, route);
+  // One that the kernel took for the same as a route of the surplus was not put.
+  if (!surplus.empty()) put_routes(container, before, tables);
 }
 
 }  // namespace cni::vrf

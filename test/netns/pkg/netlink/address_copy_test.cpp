@@ -32,9 +32,10 @@ struct Host {
 // they end.
 json addresses_of(const char* link) {
   json out = json::array();
-  for (json address : ip({"-j", "-d", "-6", "address", "show", "dev", link, "scope", "global"})
-                          .at(0)
-                          .at("addr_info")) {
+  const json shown = ip({"-j", "-d", "-6", "address", "show", "dev", link, "scope", "global"});
+  if (shown.empty()) return out;
+  for (json address : shown.at(0).at("addr_info")) {
+    if (!address.contains("local")) continue;  // what the scope leaves out is empty
     for (const char* key : {"valid_life_time", "preferred_life_time"}) {
       address[key] = address.at(key) == 4294967295 ? "forever" : "ends";
     }

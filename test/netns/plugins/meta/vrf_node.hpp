@@ -95,10 +95,11 @@ inline void make_link(const std::string& name) {
 
 inline json global_addresses(const std::string& link) {
   json out = json::array();
-  for (json address :
-       ip({"-n", "c1", "-6", "-d", "-j", "address", "show", "dev", link, "scope", "global"})
-           .at(0)
-           .at("addr_info")) {
+  const json shown =
+      ip({"-n", "c1", "-6", "-d", "-j", "address", "show", "dev", link, "scope", "global"});
+  if (shown.empty()) return out;
+  for (json address : shown.at(0).at("addr_info")) {
+    if (!address.contains("local")) continue;  // what the scope leaves out is empty
     for (const char* key : {"valid_life_time", "preferred_life_time"}) {
       address[key] = address.at(key) == 4294967295 ? "forever" : "ends";
     }

@@ -218,7 +218,7 @@ TEST_CASE("vrf CHECK names what is different", "[netns][kind:vrf]") {
   (void)ip({"-n", "c1", "link", "set", "blue", "up"});
   (void)ip({"-n", "c1", "route", "del", "default", "table", "10"});
   differs(vrf("blue"), "Expected Route 0.0.0.0/0 not found in routing table 10 of eth0");
-  (void)ip({"-n", "c1", "route", "add", "default", "via", "10.76.0.1"});
+  (void)ip({"-n", "c1", "route", "add", "default", "via", "10.76.0.1", "dev", "eth0", "onlink"});
   differs(vrf("blue"), "Expected Route 0.0.0.0/0 not found in routing table 10 of eth0");
   (void)ip(
       {"-n", "c1", "route", "add", "default", "via", "10.76.0.1", "dev", "eth0", "table", "10"});

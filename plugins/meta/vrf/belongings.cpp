@@ -71,11 +71,16 @@ std::vector<KernelRoute> routes_in(netlink::Socket& container, netlink::LinkInde
   return out;
 }
 
-void put_routes(netlink::Socket& container, const Belongings& before, const Tables& tables) {
-  for (const KernelRoute& route : before.routes) {
+// Returns those that the kernel says are there already.
+std::vector<KernelRoute> put_routes(netlink::Socket& container,
+                                    const std::vector<KernelRoute>& routes, const Tables& tables) {
+  std::vector<KernelRoute> out;
+  for (const KernelRoute& route : routes) {
     if (route.is_made_by_kernel()) continue;  // it has come by itself
-    (void)netlink::append_kernel_route(container, route, tables(route.route.table));
+    const TableId table = tables(route.route.table);
+    if (!netlink::append_kernel_route(container, route, table)) out.push_back(route);
   }
+  return out;
 }
 
 }  // namespace
@@ -131,12 +136,12 @@ void give_back(netlink::Socket& container, const ns::Netns& netns, netlink::Link
     if (!needs_keeping(address)) continue;
     netlink::put_kernel_address(container, address, netlink::Dad::kKernelDefault);
   }
-  put_routes(container, before, tables);
+  const auto refused = put_routes(container, before.routes, tables);
   // Only now: a gateway may have been reached over one of these when its route was made.
   const auto surplus = surplus_of(routes_in(container, link, tables.main), before);
   for (const KernelRoute& route : surplus) (void)netlink::remove_kernel_route(container, route);
-  // One that the kernel took for the same as a route of the surplus was not put.
-  if (!surplus.empty()) put_routes(container, before, tables);
+  // The kernel may have taken one for the same as a route of the surplus.
+  if (!surplus.empty()) (void)put_routes(container, refused, tables);
 }
 
 }  // namespace cni::vrf

@@ -41,7 +41,7 @@ std::optional<Link> make_vrf(Container& container, const Config& config, os::Und
     if (error.sys_errno != EEXIST) throw;
     return std::nullopt;
   }
-  const auto made = netlink::find_link(socket, config.name);
+  auto made = netlink::find_link(socket, config.name);
   undo.push(cat("delete VRF ", config.name),
             [path = container.netns().path(), index = made ? made->index : LinkIndex::kNone] {
               auto again = Container::find(path);

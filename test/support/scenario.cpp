@@ -222,29 +222,22 @@ void make_way_to_containers() {
 }
 
 // An interface as a plugin in front leaves it, and the rule that the kernel makes in a namespace
-// with the first VRF and never removes.
+// with the first VRF and never removes. One execution of `ip`, since machines are emulated that
+// have VRFs.
 void make_interface_for_vrf(const std::string& container) {
-  if (has_kind("vrf")) {
-    (void)ip({"-n", container, "link", "add", "first", "type", "vrf", "table", "1"});
-    (void)ip({"-n", container, "link", "del", "first"});
-  }
-  if (find_link_json(container, "eth0")) (void)ip({"-n", container, "link", "del", "eth0"});
-  (void)ip({"-n", container, "link", "add", "eth0", "address", "02:00:00:00:78:00", "type", "veth",
-            "peer", "name", "peer0", "address", "02:00:00:00:78:01"});
-  for (const char* link : {"peer0", "eth0"}) (void)ip({"-n", container, "link", "set", link, "up"});
   const json ips = addresses_from_chain("1.1.0", container).at("ips");
-  for (const json& each : ips) {
-    const std::string address = each.at("address");
-    const bool is_ipv6 = address.find(':') != std::string::npos;
-    std::vector<std::string> add = {"-n", container, "address", "add", address, "dev", "eth0"};
-    if (is_ipv6) add.emplace_back("nodad");
-    (void)ip(add);
-    if (!is_ipv6) continue;
-    wait_for_local_route("/run/netns/" + container, address.substr(0, address.find('/')));
-  }
-  (void)ip({"-n", container, "route", "add", "default", "via", "10.80.0.1", "mtu", "1300"});
-  (void)ip({"-n", container, "route", "add", "192.0.2.0/24", "dev", "eth0"});
-  (void)ip({"-n", container, "route", "add", "default", "via", "fd00:80::1"});
+  const std::string ipv4 = ips.at(0).at("address");
+  const std::string ipv6 = ips.at(1).at("address");
+  std::string lines;
+  if (has_kind("vrf")) lines += "link add first type vrf table 1\nlink del first\n";
+  if (find_link_json(container, "eth0")) lines += "link del eth0\n";
+  lines += cat("link add eth0 address 02:00:00:00:78:00 type veth peer name peer0 address ",
+               "02:00:00:00:78:01\nlink set peer0 up\nlink set eth0 up\naddress add ", ipv4,
+               " dev eth0\naddress add ", ipv6, " dev eth0 nodad\n",
+               "route add default via 10.80.0.1 mtu 1300\nroute add 192.0.2.0/24 dev eth0\n",
+               "route add default via fd00:80::1\n");
+  (void)run_ok({"ip", "-n", container, "-b", "-"}, lines);
+  wait_for_local_route("/run/netns/" + container, ipv6.substr(0, ipv6.find('/')));
 }
 
 bool mentions(const Scenario& what, std::string_view word) {

@@ -118,6 +118,8 @@ constexpr Need kNeeds[] = {
     {"vlan", Needed::kLinkType, "vlan"},
     {"vlan", Needed::kSysctl, kIpv6Enabled, kIpv6Addresses},
 
+    {"vrf", Needed::kLinkType, "vrf"},
+
     {"host-local", Needed::kFolder, "/var/lib/cni/networks"},
 
     {"sbr", Needed::kRoutingRules, "IPv4"},
@@ -130,9 +132,8 @@ constexpr Need kNeeds[] = {
     {"tuning", Needed::kFolder, "/run/cni/tuning"},
 };
 
-constexpr std::string_view kPlugins[] = {
-    "loopback", "bridge",   "ptp",        "macvlan", "ipvlan",  "vlan", "host-device", "dummy",
-    "tap",      "firewall", "host-local", "static",  "portmap", "sbr",  "tuning"};
+constexpr std::string_view kPlugins[] = {"dummy",   "tap", "firewall", "host-local", "static",
+                                         "portmap", "sbr", "tuning",   "vrf"};
 
 }  // namespace
 

@@ -152,6 +152,12 @@ bool KernelRoute::leads_over(LinkIndex link) const {
   return std::find(links.begin(), links.end(), link) != links.end();
 }
 
+bool KernelRoute::is_made_by_kernel() const { return route.protocol == RTPROT_KERNEL; }
+
+bool KernelRoute::is_unicast() const { return type == RTN_UNICAST; }
+
+bool KernelRoute::is_local() const { return type == RTN_LOCAL; }
+
 std::vector<KernelRoute> list_kernel_routes(Socket& socket, const RouteFilter& filter) {
   // The kernel would filter by link too, but leaves out routes with several next hops then.
   Message message = route_dump({.family = filter.family, .table = filter.table});

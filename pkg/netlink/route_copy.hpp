@@ -22,6 +22,12 @@ struct KernelRoute {
   std::string content;
 
   bool leads_over(LinkIndex link) const;
+  // Whether the kernel made it for an address, and makes and removes it with that.
+  bool is_made_by_kernel() const;
+  // Whether it leads to somewhere else: RTN_UNICAST.
+  bool is_unicast() const;
+  // Whether it is one to an address of the host itself: RTN_LOCAL.
+  bool is_local() const;
 };
 
 // Routes of every type, of which any next hop leads over the filter's link if it names one; those

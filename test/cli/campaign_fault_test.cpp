@@ -41,7 +41,7 @@ class Campaign {
     const PluginRun run = call(what_.plugin, call_of(what_, "DEL", "one"));
     INFO("DEL: " << run.describe());
     CHECK(run.ok());
-    prepare_container(what_, "one");
+    renew_interface(what_, "one");
   }
 
   std::string left() const { return diff(before_, without_shared(take({"one"}))); }
@@ -214,6 +214,9 @@ TEST_CASE("DEL clears what a killed portmap with iptables left", "[cli][netns]")
 TEST_CASE("DEL clears what a killed portmap with nftables left", "[cli][netns]") {
   check_killed("portmap-nftables");
 }
+TEST_CASE("DEL clears what a killed vrf left", "[cli][netns][kind:vrf]") {
+  check_plugin_killed("vrf");
+}
 
 TEST_CASE("DEL puts back what a killed tuning changed", "[cli][netns]") { check_killed("tuning"); }
 
@@ -307,6 +310,9 @@ TEST_CASE("sbr leaves nothing when a system call fails for want of memory", "[cl
 }
 TEST_CASE("sbr leaves nothing when a system call fails on its device", "[cli][netns]") {
   check_failing("sbr-hints", EIO);
+}
+TEST_CASE("vrf leaves nothing when a system call fails", "[cli][netns][kind:vrf]") {
+  check_plugin_failing("vrf", ENOMEM);
 }
 TEST_CASE("host-local leaves nothing when a system call fails for want of memory", "[cli][netns]") {
   check_failing("host-local", ENOMEM);

@@ -70,7 +70,7 @@ void check_swap(const Scenario& what, const Suite& adder, const Suite& deleter,
       deleter.run(what, "DEL", version, has_check(version) ? added.document : json());
   INFO("DEL: " << deleted.describe());
   if (has_to_succeed) CHECK(deleted.ok());
-  prepare_container(what, "one");
+  renew_interface(what, "one");
   Snapshot after = without_shared(take({"one"}));
   for (auto line = after.lines.begin(); line != after.lines.end();) {
     const bool is_allowed =
@@ -191,6 +191,7 @@ TEST_CASE("sbr with a table is swapped with the reference", "[cli][netns]") {
 TEST_CASE("tuning is swapped with the reference", "[cli][netns]") {
   check_scenario("tuning-interface");
 }
+TEST_CASE("vrf is swapped with the reference", "[cli][netns][kind:vrf]") { check_scenario("vrf"); }
 TEST_CASE("host-local is swapped with the reference", "[cli]") { check_scenario("host-local"); }
 TEST_CASE("static is swapped with the reference", "[cli]") { check_scenario("static"); }
 

@@ -39,7 +39,7 @@ int check_each_step(const Scenario& what, const Snapshot& before) {
     if (pushed < at) {
       REQUIRE(run.ok());
       REQUIRE(call_in_process(plugin, call_of(what, "DEL", "one")).ok());
-      prepare_container(what, "one");
+      renew_interface(what, "one");
       return pushed;
     }
     check_error(run, 999, "");
@@ -134,6 +134,7 @@ TEST_CASE("portmap with nftables is undone from every step", "[netns][nft]") {
   check_undo("portmap-nftables", 1);
 }
 TEST_CASE("tuning is undone from every step", "[netns]") { check_undo("tuning", 1); }
+TEST_CASE("vrf is undone from every step", "[netns][kind:vrf]") { check_undo("vrf", 2); }
 
 }  // namespace
 }  // namespace cni::test

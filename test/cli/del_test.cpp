@@ -71,6 +71,7 @@ void spoil_config(Namespaces& /*unused*/, const Scenario& what, Call& call) {
   config["addSourceHints"] = 1;
   config["sysctl"] = {{"kernel.hostname", 1}};
   config["txQLen"] = -1;
+  config["vrfname"] = 7;
   config["runtimeConfig"] = {{"portMappings", {{{"hostPort", "eighty"}}}}};
   call.input = config.dump();
 }
@@ -133,7 +134,11 @@ void check_deletes(Namespaces& namespaces, const Scenario& what, const Mishap& m
     CHECK(diff(before, without_shared(take({}))) == "");
   }
   if (namespace_exists("one")) {
-    if (makes_link(what)) CHECK_FALSE(find_link_json("one", "eth0"));
+    if (what.plugin == "vrf") {
+      CHECK(ip({"-n", "one", "-j", "link", "show", "type", "vrf"}).empty());
+    } else if (makes_link(what)) {
+      CHECK_FALSE(find_link_json("one", "eth0"));
+    }
     namespaces.remove_container("one");
   }
   (void)::unlink("/run/netns/one");
@@ -228,6 +233,7 @@ TEST_CASE("DEL of sbr with a table tolerates what is missing", "[cli][netns]") {
   check_matrix("sbr-table");
 }
 TEST_CASE("DEL of tuning tolerates what is missing", "[cli][netns]") { check_matrix("tuning"); }
+TEST_CASE("DEL of vrf tolerates what is missing", "[cli][netns][kind:vrf]") { check_matrix("vrf"); }
 
 // No version at all is the first one.
 bool speaks(const std::string& plugin, std::string_view version) {

@@ -33,10 +33,14 @@ bool stands_on_master(const Scenario& what);
 // host-device is made only where it is missing.
 void prepare_host(const Scenario& what);
 
-// Gives a container what ADD needs there, and brings it to the state that snapshots can be compared
-// with: lo keeps 127.0.0.1 once it was up, and the routes of a link that the plugin has not made
-// are not brought back by its DEL, which that of the link's own plugin follows. May be repeated.
+// Brings a fresh container to the state that DEL leaves it in, so that snapshots can be compared:
+// lo keeps 127.0.0.1 once it was up. A plugin that works on an interface that is there gets one.
 void prepare_container(const Scenario& what, const std::string& container);
+// Makes the interface of such a plugin anew if DEL leaves it with less than it had (sbr and
+// vrf: without routes), because it is about to be deleted.
+void renew_interface(const Scenario& what, const std::string& container);
+// Whether the interface is another plugin's, whose result is handed on as it is.
+bool hands_on_result(const Scenario& what);
 
 inline constexpr std::string_view kNetworkName = "testnet";
 

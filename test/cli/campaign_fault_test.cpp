@@ -25,6 +25,7 @@ class Campaign {
     (void)namespaces_->container("warm");
     (void)namespaces_->container("one");
     prepare_container(what_, "one");
+    for (const char* container : {"warm", "one"}) connect_container(what_, container);
     for (const char* command : {"ADD", "DEL"}) {
       const PluginRun run = call(what_.plugin, call_of(what_, command, "warm"));
       INFO(run.describe());
@@ -209,6 +210,15 @@ TEST_CASE("DEL clears what a killed portmap with iptables left", "[cli][netns]")
 TEST_CASE("DEL clears what a killed portmap with nftables left", "[cli][netns]") {
   check_killed("portmap-nftables");
 }
+TEST_CASE("DEL clears what a killed bandwidth left", "[cli][netns][kind:ifb]") {
+  check_killed("bandwidth");
+}
+TEST_CASE("DEL clears what a killed bandwidth with htb left", "[cli][netns][kind:ifb]") {
+  check_killed("bandwidth-htb");
+}
+TEST_CASE("DEL clears what a killed bandwidth left in the container", "[cli][netns][kind:ifb]") {
+  check_killed("bandwidth-in-container");
+}
 
 TEST_CASE("bridge leaves nothing when a program it runs is killed", "[cli][netns]") {
   check_delegate_killed("bridge-masquerade-iptables");
@@ -309,6 +319,16 @@ TEST_CASE("portmap with iptables leaves nothing when a system call fails", "[cli
 }
 TEST_CASE("portmap with nftables leaves nothing when a system call fails", "[cli][netns]") {
   check_failing("portmap-nftables", EIO);
+}
+TEST_CASE("bandwidth leaves nothing when a system call fails", "[cli][netns][kind:ifb]") {
+  check_failing("bandwidth", ENOMEM);
+}
+TEST_CASE("bandwidth with htb leaves nothing when a system call fails", "[cli][netns][kind:ifb]") {
+  check_failing("bandwidth-htb", EIO);
+}
+TEST_CASE("bandwidth leaves nothing in the container when a system call fails",
+          "[cli][netns][kind:ifb]") {
+  check_failing("bandwidth-in-container", EIO);
 }
 
 }  // namespace

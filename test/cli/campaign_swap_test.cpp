@@ -47,6 +47,7 @@ bool deletes_its_own(const Scenario& what, const Suite& reference) {
   Namespaces namespaces;
   prepare_host(what);
   (void)namespaces.container("one");
+  connect_container(what, "one");
   REQUIRE(reference.run(what, "ADD", "1.0.0").ok());
   return reference.run(what, "DEL", "1.0.0").ok();
 }
@@ -54,6 +55,7 @@ bool deletes_its_own(const Scenario& what, const Suite& reference) {
 void check_swap(const Scenario& what, const Suite& adder, const Suite& deleter,
                 const std::string& version, const Snapshot& before, bool has_to_succeed,
                 const std::vector<std::string>& allowed) {
+  connect_container(what, "one");
   const PluginRun added = adder.run(what, "ADD", version);
   INFO("ADD: " << added.describe());
   REQUIRE(added.ok());
@@ -69,6 +71,8 @@ void check_swap(const Scenario& what, const Suite& adder, const Suite& deleter,
       deleter.run(what, "DEL", version, has_check(version) ? added.document : json());
   INFO("DEL: " << deleted.describe());
   if (has_to_succeed) CHECK(deleted.ok());
+  // What is on the link goes with it.
+  disconnect_container(what, "one");
   Snapshot after = without_shared(take({"one"}));
   for (auto line = after.lines.begin(); line != after.lines.end();) {
     const bool is_allowed =
@@ -178,6 +182,9 @@ TEST_CASE("portmap with iptables is swapped with the reference", "[cli][netns]")
 TEST_CASE("portmap with nftables is swapped with the reference", "[cli][netns][nft]") {
   // What leads to the container stays until our DEL, GC or an ADD for the port.
   check_scenario("portmap-nftables", {"nft element of cni_hostport"});
+}
+TEST_CASE("bandwidth is swapped with the reference", "[cli][netns][kind:ifb]") {
+  check_scenario("bandwidth");
 }
 TEST_CASE("host-local is swapped with the reference", "[cli]") { check_scenario("host-local"); }
 TEST_CASE("static is swapped with the reference", "[cli]") { check_scenario("static"); }

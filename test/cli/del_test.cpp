@@ -66,7 +66,8 @@ void spoil_config(Namespaces& /*unused*/, const Scenario& what, Call& call) {
   config["vlanId"] = 4096;
   config["device"] = json::array();
   config["snat"] = "maybe";
-  config["runtimeConfig"] = {{"portMappings", {{{"hostPort", "eighty"}}}}};
+  config["runtimeConfig"] = {{"portMappings", {{{"hostPort", "eighty"}}}}, {"bandwidth", 7}};
+  config["ingressRate"] = "fast";
   call.input = config.dump();
 }
 
@@ -109,6 +110,7 @@ void check_deletes(Namespaces& namespaces, const Scenario& what, const Mishap& m
                  << (with_prev_result ? ", with prevResult" : ", without prevResult"));
   const Snapshot before = without_shared(take({}));
   (void)namespaces.container("one");
+  connect_container(what, "one");
   const PluginRun added = call(what.plugin, call_of(what, "ADD", "one"));
   INFO(added.describe());
   REQUIRE(added.ok());
@@ -124,6 +126,7 @@ void check_deletes(Namespaces& namespaces, const Scenario& what, const Mishap& m
     // The kernel takes the links of a namespace away on its own time.
     if (!namespace_exists("one")) settle();
     if (device_is_gone) prepare_host(what);
+    disconnect_container(what, "one");
     CHECK(diff(before, without_shared(take({}))) == "");
   }
   if (namespace_exists("one")) {
@@ -214,6 +217,12 @@ TEST_CASE("DEL of portmap with iptables tolerates what is missing", "[cli][netns
 }
 TEST_CASE("DEL of portmap with nftables tolerates what is missing", "[cli][netns]") {
   check_matrix("portmap-nftables");
+}
+TEST_CASE("DEL of bandwidth tolerates what is missing", "[cli][netns][kind:ifb]") {
+  check_matrix("bandwidth");
+}
+TEST_CASE("DEL of bandwidth in the container tolerates what is missing", "[cli][netns][kind:ifb]") {
+  check_matrix("bandwidth-in-container");
 }
 
 // No version at all is the first one.

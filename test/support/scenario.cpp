@@ -1,5 +1,7 @@
 #include "test/support/scenario.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -127,6 +129,31 @@ json addresses_from_chain(std::string_view version, const std::string& container
             {{"version", "6"}, {"interface", 1}, {"address", ipv6}}}}};
 }
 
+// The host's end of a container's link.
+std::string host_end(const std::string& container) { return cat("way-", number_of(container)); }
+
+bool has_end_on_host(const Scenario& what) { return what.name != "bandwidth-in-container"; }
+
+json bandwidth_with(const json& more) {
+  json config = {{"type", "bandwidth"},
+                 {"ingressRate", 8000000},
+                 {"ingressBurst", 800000},
+                 {"egressRate", 16000000},
+                 {"egressBurst", 1600000}};
+  config.update(more);
+  return config;
+}
+
+// What bridge or ptp hands on.
+json link_of_chain(const Scenario& what, const std::string& container) {
+  json interfaces = json::array();
+  if (has_end_on_host(what)) interfaces.push_back({{"name", host_end(container)}});
+  interfaces.push_back({{"name", "eth0"}, {"sandbox", "/run/netns/" + container}});
+  const int index = static_cast<int>(interfaces.size()) - 1;
+  return {{"interfaces", interfaces},
+          {"ips", {{{"version", "4"}, {"interface", index}, {"address", "10.79.0.2/24"}}}}};
+}
+
 // Each container has its own ports of the host, and its own addresses.
 json portmap_of(json config, std::string_view version, const std::string& container) {
   const int port = 10000 + number_of(container);
@@ -182,6 +209,10 @@ std::vector<Scenario> make_scenarios() {
       {"static", "static", {{"type", "bridge"}, {"ipam", static_addresses()}}},
       {"portmap-iptables", "portmap", {{"type", "portmap"}, {"backend", "iptables"}}},
       {"portmap-nftables", "portmap", {{"type", "portmap"}, {"backend", "nftables"}}},
+      {"bandwidth", "bandwidth", bandwidth_with(json::object())},
+      {"bandwidth-htb", "bandwidth",
+       bandwidth_with({{"unshapedSubnets", {"10.0.0.0/8", "fd00::/8"}}})},
+      {"bandwidth-in-container", "bandwidth", bandwidth_with(json::object())},
   };
 }
 
@@ -219,6 +250,8 @@ bool needs_kind(const Scenario& what) {
   return std::find(kPlugins.begin(), kPlugins.end(), what.plugin) != kPlugins.end();
 }
 
+bool needs_ifb(const Scenario& what) { return what.plugin == "bandwidth"; }
+
 bool needs_bridge_vlans(const Scenario& what) {
   return what.plugin == "bridge" && mentions(what, "-vlan");
 }
@@ -245,11 +278,13 @@ const Scenario& scenario(std::string_view name) {
 void require_for(const Scenario& what) {
   if (needs_bridge_vlans(what)) require_bridge_vlans();
   if (needs_kind(what)) require_kind(what.plugin);
+  if (needs_ifb(what)) require_kind("ifb");
   if (needs_iptables(what)) (void)require_program("iptables");
 }
 
 bool works_here(const Scenario& what) {
   if (needs_kind(what) && !has_kind(what.plugin)) return false;
+  if (needs_ifb(what) && !has_kind("ifb")) return false;
   if (needs_bridge_vlans(what) && !has_bridge_vlans()) return false;
   return !needs_iptables(what) || find_installed("iptables").has_value();
 }
@@ -273,11 +308,31 @@ void prepare_container(const Scenario& what, const std::string& container) {
   (void)ip({"-n", container, "link", "set", "lo", "down"});
 }
 
+void connect_container(const Scenario& what, const std::string& container) {
+  if (what.plugin != "bandwidth") return;
+  std::vector<std::string> pair = {"-n",   container, "link", "add", "eth0",
+                                   "type", "veth",    "peer", "name"};
+  pair.push_back(has_end_on_host(what) ? host_end(container) : "eth1");
+  // This process's namespace is the host's.
+  if (has_end_on_host(what)) pair.insert(pair.end(), {"netns", cat(::getpid())});
+  (void)ip(pair);
+  (void)ip({"-n", container, "link", "set", "eth0", "up"});
+  if (has_end_on_host(what)) (void)ip({"link", "set", host_end(container), "up"});
+}
+
+void disconnect_container(const Scenario& what, const std::string& container) {
+  if (what.plugin != "bandwidth") return;
+  if (namespace_exists(container) && find_link_json(container, "eth0")) {
+    (void)ip({"-n", container, "link", "del", "eth0"});
+  }
+}
+
 std::string config_text(const Scenario& what, std::string_view version, const json& prev_result,
                         const std::string& container) {
   json config = what.config;
   config["name"] = kNetworkName;
   if (what.plugin == "portmap") config = portmap_of(std::move(config), version, container);
+  if (what.plugin == "bandwidth") config["prevResult"] = link_of_chain(what, container);
   if (!version.empty()) config["cniVersion"] = version;
   if (!prev_result.is_null()) config["prevResult"] = prev_result;
   return config.dump();
@@ -291,7 +346,8 @@ Call call_of(const Scenario& what, std::string command, const std::string& conta
   call.netns = "/run/netns/" + container;
   call.input = config_text(what, version, prev_result, container);
   // What a chain hands on is for ADD: a runtime may have lost it when it comes to the others.
-  if (call.command != "ADD" && prev_result.is_null() && what.config.contains("prevResult")) {
+  const bool is_chained = what.config.contains("prevResult") || what.plugin == "bandwidth";
+  if (call.command != "ADD" && prev_result.is_null() && is_chained) {
     json config = json::parse(call.input);
     config.erase("prevResult");
     call.input = config.dump();

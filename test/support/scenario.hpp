@@ -35,6 +35,11 @@ void prepare_host(const Scenario& what);
 // lo keeps 127.0.0.1 once it was up.
 void prepare_container(const Scenario& what, const std::string& container);
 
+// Gives a fresh container the interface that a plugin in front would have made, if the plugin needs
+// one; and takes it away again, with its end on the host, if it is there.
+void connect_container(const Scenario& what, const std::string& container);
+void disconnect_container(const Scenario& what, const std::string& container);
+
 inline constexpr std::string_view kNetworkName = "testnet";
 
 // The configuration as the runtime sends it for a container; with prevResult unless that is null.

@@ -78,10 +78,10 @@ void del(const skel::Request& request) {
 
 void check(const skel::Request& request) {
   const Config config = parse(request);
-  const Result& result = chained_result(request, "must be called as a chained plugin");
+  (void)chained_result(request, "must be called as a chained plugin");
   if (!config.has_limits()) return;
   Place place = get_place(request);
-  check_limits(place, config, attachment::veth_owner(request), &result);
+  check_limits(place, config, attachment::veth_owner(request));
 }
 
 void status(const skel::Request& request) {

@@ -244,13 +244,13 @@ std::optional<netlink::Link> add_limits(Place& place, const Config& config, cons
   return ifb;
 }
 
-void check_limits(Place& place, const Config& config, const Owner& owner,
-                  const Result* prev_result) {
+void check_limits(Place& place, const Config& config, const Owner& owner) {
   const Flow sent = sent_by(place, config);
   const Flow received = received_by(place, config);
   if (sent.is_limited()) check_queue(place, place.link, config, sent);
   if (!received.is_limited()) return;
-  const auto ifb = find_ifb(place.socket, owner, prev_result);
+  // The redirection tells whether one without a mark is the attachment's.
+  const auto ifb = find_ifb(place.socket, owner, nullptr);
   check_redirection(place, ifb);
   check_queue(place, *ifb, config, received);
 }

@@ -7,7 +7,6 @@
 
 #include "pkg/netlink/link.hpp"
 #include "pkg/os/undo.hpp"
-#include "pkg/types/result.hpp"
 #include "plugins/meta/bandwidth/config.hpp"
 #include "plugins/meta/bandwidth/ifb.hpp"
 #include "plugins/meta/bandwidth/place.hpp"
@@ -22,8 +21,7 @@ std::optional<netlink::Link> add_limits(Place& place, const Config& config, cons
 
 // CHECK: throws Code::kCheckFailed with the first difference. Takes what the reference plugin makes
 // of the same configuration too.
-void check_limits(Place& place, const Config& config, const Owner& owner,
-                  const Result* prev_result);
+void check_limits(Place& place, const Config& config, const Owner& owner);
 
 // DEL: takes the queues of ours and the redirection off the place's link. `ifb` may be gone.
 void remove_queues(Place& place, const std::optional<netlink::Link>& ifb);

@@ -91,6 +91,9 @@ constexpr Names kGcExamples[] = {"cnitool gc mynet --valid c1/eth0 --valid c2/et
                                  "cnitool gc mynet --all"};
 constexpr Names kReconcileExamples[] = {"firewall-cmd --reload && cnitool reconcile",
                                         "cnitool reconcile mynet --json"};
+constexpr Names kUpdateExamples[] = {
+    "cnitool update mynet /run/netns/x --dry-run",
+    "cnitool update mynet /run/netns/x --capability 'bandwidth={\"egressRate\": 16000000}'"};
 constexpr Names kStatusExamples[] = {"cnitool status mynet && echo ready"};
 constexpr Names kVersionExamples[] = {"cnitool version mynet"};
 constexpr Names kListExamples[] = {"cnitool list", "cnitool list --conf-dir ./net.d --json"};
@@ -161,6 +164,20 @@ constexpr Command kCommands[] = {
          "in order.",
      .examples = kReconcileExamples,
      .run = reconcile},
+    {.name = "update",
+     .about = "Change a running attachment to what its edited network says.",
+     .arguments = kAttachment,
+     .options = kAddOptions,
+     .description =
+         "Compares the network's configuration and the capability arguments with those that the "
+         "attachment has, lets the plugins whose part differs change what can change of a running "
+         "container (rates, published ports, firewall rules, kernel parameters, routes), and "
+         "remembers the result. Open connections stay. If anything cannot change, nothing is "
+         "changed, and the reason is printed; if a plugin fails, the others change back.\n\n"
+         "Capability arguments that are not given stay as they are; NAME=null takes one away. "
+         "--dry-run only shows what would change.",
+     .examples = kUpdateExamples,
+     .run = update},
     {.name = "status",
      .about = "Ask whether add could work.",
      .arguments = kNetworkAndMore,

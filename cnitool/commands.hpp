@@ -18,6 +18,9 @@ Report gc(Session& session);
 // reconcile.cpp
 Report reconcile(Session& session);
 
+// update.cpp
+Report update(Session& session);
+
 // networks.cpp
 Report list(Session& session);
 // The names of the networks, for completion.

@@ -147,7 +147,7 @@ json runtime_config(const PluginConfig& plugin, const json& capability_args) {
 
 std::string plugin_input(const Network& network, const PluginConfig& plugin,
                          const json* prev_result, const json& capability_args,
-                         const std::vector<Attachment>* valid) {
+                         const std::vector<Attachment>* valid, const json* update) {
   json out = *plugin.document;
   out["name"] = network.name;
   out["cniVersion"] = network.cni_version;
@@ -158,6 +158,7 @@ std::string plugin_input(const Network& network, const PluginConfig& plugin,
     // Plugins that were built before 1.1.0 was final read the second key.
     out["cni.dev/valid-attachments"] = out["cni.dev/attachments"] = attachments_json(*valid);
   }
+  if (update != nullptr) out[skel::kUpdateKey] = *update;
   return out.dump();
 }
 

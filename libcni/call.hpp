@@ -12,10 +12,11 @@ namespace cni::libcni {
 
 // The configuration that a plugin of the network gets: its object with name and cniVersion of the
 // network, prevResult (null: none), the capability arguments that it declares (as runtimeConfig)
-// and, for GC, the valid attachments (null: none).
+// and, for GC, the valid attachments, and, for UPDATE, the section skel::kUpdateKey (null: none).
 std::string plugin_input(const Network& network, const PluginConfig& plugin,
                          const nlohmann::json* prev_result, const nlohmann::json& capability_args,
-                         const std::vector<Attachment>* valid = nullptr);
+                         const std::vector<Attachment>* valid = nullptr,
+                         const nlohmann::json* update = nullptr);
 
 struct Call {
   std::string_view type;

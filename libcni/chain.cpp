@@ -9,16 +9,12 @@ namespace cni::libcni {
 
 using nlohmann::json;
 
-namespace {
-
 json capability_args_of(const ContainerInterface& where) {
   if (where.capability_args.empty()) return json::object();
   const auto out = parse_json(where.capability_args, "capability arguments");
   if (out->is_object()) return *out;
   throw Reader::wrong_type(Reader(*out, "capability arguments"), "an object");
 }
-
-}  // namespace
 
 Version version_of(const Network& network) {
   const auto version = Version::parse(network.cni_version);
@@ -71,6 +67,21 @@ std::optional<json> cached_result(const Cache& cache, const Network& network,
       });
 }
 
+void store(const Cache& cache, const Network& network, const ContainerInterface& where,
+           const json& result) {
+  context(cat("failed to set network ", quote(network.name), " cached result"), [&] {
+    cache.store({.network = network.name,
+                 .container_id = where.container_id,
+                 .ifname = where.ifname,
+                 .netns = where.netns,
+                 .network_text = network.text,
+                 .arguments = where.arguments,
+                 .capability_args = where.capability_args,
+                 .result = result.dump(),
+                 .file = {}});
+  });
+}
+
 Chain::Chain(const RuntimeSettings& settings, const CallOptions& options, const Network& network,
              const ContainerInterface* where)
     : settings_(settings),
@@ -81,13 +92,23 @@ Chain::Chain(const RuntimeSettings& settings, const CallOptions& options, const 
           where == nullptr ? json::object() : capability_args_of(*where))) {}
 
 std::string Chain::call(const PluginConfig& plugin, skel::Command command, const json* prev_result,
-                        const std::vector<Attachment>* valid) const {
+                        const std::vector<Attachment>* valid, const json* update) const {
   return call_plugin(
       settings_, options_,
       {.type = plugin.type,
        .command = command,
-       .input = plugin_input(network_, plugin, prev_result, *capability_args_, valid),
+       .input = plugin_input(network_, plugin, prev_result, *capability_args_, valid, update),
        .where = where_});
+}
+
+bool knows_verb(const Chain& about_none, const PluginConfig& plugin, skel::Command verb) {
+  try {
+    (void)about_none.call(plugin, verb, nullptr);
+    return false;
+  } catch (const Error& error) {
+    return error.code == Code::kInvalidEnvironment &&
+           error.msg.starts_with(skel::kMissingVariables);
+  }
 }
 
 }  // namespace cni::libcni

@@ -34,6 +34,13 @@ nlohmann::json in_version(const nlohmann::json& result, std::string_view version
 std::optional<nlohmann::json> cached_result(const Cache& cache, const Network& network,
                                             const ContainerInterface& where);
 
+// Remembers what the attachment has. Throws as Cache::store.
+void store(const Cache& cache, const Network& network, const ContainerInterface& where,
+           const nlohmann::json& result);
+
+// The capability arguments as an object.
+nlohmann::json capability_args_of(const ContainerInterface& where);
+
 // Null for none.
 const nlohmann::json* pointer_to(const std::optional<nlohmann::json>& value);
 
@@ -45,7 +52,8 @@ class Chain {
 
   std::string call(const PluginConfig& plugin, skel::Command command,
                    const nlohmann::json* prev_result,
-                   const std::vector<Attachment>* valid = nullptr) const;
+                   const std::vector<Attachment>* valid = nullptr,
+                   const nlohmann::json* update = nullptr) const;
 
   // Runs fn for a plugin; an error gets told which plugin and attachment it is about.
   template <class Fn>
@@ -65,5 +73,10 @@ class Chain {
   const ContainerInterface* where_;
   std::shared_ptr<const nlohmann::json> capability_args_;
 };
+
+// Whether a plugin knows a verb of ours. It is asked about no attachment: ours says which variables
+// are missing; and whoever does something for a command that it does not know has nothing to do it
+// to.
+bool knows_verb(const Chain& about_none, const PluginConfig& plugin, skel::Command verb);
 
 }  // namespace cni::libcni

@@ -10,18 +10,6 @@ namespace {
 using nlohmann::json;
 using skel::Command;
 
-// Whether a plugin knows the verb. It is asked about no attachment: ours says which variables are
-// missing; and whoever does something for a command that it does not know has nothing to do it to.
-bool knows_reconcile(const Chain& about_none, const PluginConfig& plugin) {
-  try {
-    (void)about_none.call(plugin, Command::kReconcile, nullptr);
-    return false;
-  } catch (const Error& error) {
-    return error.code == Code::kInvalidEnvironment &&
-           error.msg.starts_with(skel::kMissingVariables);
-  }
-}
-
 // The attachment of a plugin that does not know the verb.
 void check_instead(const Chain& chain, const Network& network, const PluginConfig& plugin,
                    const json* result, Reconciled& out) {
@@ -87,7 +75,7 @@ std::vector<Reconciled> Runtime::reconcile(const Network& network, const Contain
     try {
       chain.located(plugin, [&] {
         (void)find_plugin(plugin.type);
-        one.knows_verb = knows_reconcile(about_none, plugin);
+        one.knows_verb = knows_verb(about_none, plugin, Command::kReconcile);
         if (one.knows_verb) {
           restore(chain, plugin, pointer_to(result), one);
         } else {

@@ -114,21 +114,6 @@ bool is_cached(const Cache& cache, const Network& network, const ContainerInterf
   }
 }
 
-void store(const Cache& cache, const Network& network, const ContainerInterface& where,
-           const json& result) {
-  context(cat("failed to set network ", quote(network.name), " cached result"), [&] {
-    cache.store({.network = network.name,
-                 .container_id = where.container_id,
-                 .ifname = where.ifname,
-                 .netns = where.netns,
-                 .network_text = network.text,
-                 .arguments = where.arguments,
-                 .capability_args = where.capability_args,
-                 .result = result.dump(),
-                 .file = {}});
-  });
-}
-
 // Deletes again what a failed ADD has made; the error gets told what could not be.
 void take_back(const Chain& chain, const Network& network, const Added& added, Error& error) {
   const bool passes_result = version_of(network) >= kFirstWithCheck;

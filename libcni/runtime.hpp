@@ -13,6 +13,7 @@
 #include "libcni/network.hpp"
 #include "pkg/skel/request.hpp"
 #include "pkg/skel/restoration.hpp"
+#include "pkg/skel/update.hpp"
 #include "pkg/types/config.hpp"
 #include "pkg/types/error.hpp"
 #include "pkg/types/result.hpp"
@@ -90,6 +91,18 @@ struct Reconciled {
 // "unchanged", "restored", "failed", "checked", "unchecked".
 std::string_view to_string(Reconciled::State state);
 
+// What update changed of an attachment, or would change.
+struct Update {
+  struct Plugin {
+    std::string type;
+    std::vector<skel::Change> changes;
+  };
+  std::vector<Plugin> plugins;  // those that have something to change, in the order of the chain
+  std::string json;             // the attachment's result, indented; empty for a trial
+};
+
+enum class Trial { kNo, kYes };
+
 struct RuntimeSettings {
   std::vector<std::string> plugin_folders;  // searched in this order
   std::string cache_folder = std::string(Cache::kDefaultFolder);
@@ -128,6 +141,16 @@ class Runtime {
   // cache (any more). Throws before version 0.4.0, and if the cached result cannot be used.
   std::vector<Reconciled> reconcile(const Network& network, const ContainerInterface& where,
                                     const CallOptions& options = {}) const;
+
+  // Changes a running attachment from the configuration, arguments and capability arguments that
+  // the cache remembers to these, without deleting it: runs UPDATE, a verb of ours, of the plugins
+  // whose configuration differs. All of them are asked first whether they can (Code::kCannotUpdate
+  // if one cannot, or does not know the verb); if one fails nevertheless, those that had changed
+  // something change it back, and what could not be changed back is in the details. The cache then
+  // holds the new configuration. For a trial nothing is changed. Throws before version 0.4.0, and
+  // Code::kUnknownContainer if the attachment is not in the cache.
+  Update update(const Network& network, const ContainerInterface& where, Trial trial,
+                const CallOptions& options = {}) const;
 
   // Runs DEL of all plugins in reverse order, with the cached result, and forgets the attachment. A
   // cache that cannot be read is no obstacle. Stops at the first failure (`plugin type="T" failed

@@ -6,6 +6,7 @@
 #include <cerrno>
 
 #include "pkg/netlink/message.hpp"
+#include "pkg/netlink/route_message.hpp"
 #include "pkg/types/error.hpp"
 
 namespace cni::netlink {
@@ -54,6 +55,8 @@ std::optional<Ip> ip_of(const Attributes& attributes, int type) {
   return Ip::from_bytes(bytes.data(), bytes.size());
 }
 
+}  // namespace
+
 Route read_route(const nlmsghdr* message) {
   const auto& header = body_of<rtmsg>(message);
   const Attributes attributes(message, sizeof header, RTA_MAX);
@@ -74,8 +77,6 @@ Route read_route(const nlmsghdr* message) {
   route.advmss = metrics.u32(RTAX_ADVMSS);
   return route;
 }
-
-}  // namespace
 
 std::string Route::describe() const {
   std::string out = destination.is_default() ? "default" : destination.to_string();
@@ -103,6 +104,10 @@ bool remove_route(Socket& socket, const Route& route) {
   any_protocol.protocol = RTPROT_UNSPEC;
   if (!route.scope) any_protocol.scope = RT_SCOPE_NOWHERE;
   Message message = route_message(RTM_DELROUTE, 0, any_protocol);
+  return delete_route(socket, message, route);
+}
+
+bool delete_route(Socket& socket, Message& message, const Route& route) {
   try {
     socket.request(message, cat("delete route ", route.describe()));
     return true;
@@ -112,7 +117,7 @@ bool remove_route(Socket& socket, const Route& route) {
   }
 }
 
-std::vector<Route> list_routes(Socket& socket, const RouteFilter& filter) {
+Message route_dump(const RouteFilter& filter) {
   rtmsg header{};
   header.rtm_family = family_number(filter.family);
   Message message(RTM_GETROUTE, 0);
@@ -121,6 +126,20 @@ std::vector<Route> list_routes(Socket& socket, const RouteFilter& filter) {
   if (filter.link != LinkIndex::kNone) {
     message.put_u32(RTA_OIF, static_cast<std::uint32_t>(filter.link));
   }
+  return message;
+}
+
+void dump_routes(Socket& socket, Message& message, const Socket::OnMessage& take,
+                 const std::function<void()>& restart) {
+  try {
+    socket.dump(message, "list routes", take, restart);
+  } catch (const Error& error) {
+    if (error.sys_errno != ENOENT) throw;  // no such table
+  }
+}
+
+std::vector<Route> list_routes(Socket& socket, const RouteFilter& filter) {
+  Message message = route_dump(filter);
   std::vector<Route> out;
   const auto take = [&](const nlmsghdr* reply) {
     const auto& body = body_of<rtmsg>(reply);
@@ -130,11 +149,7 @@ std::vector<Route> list_routes(Socket& socket, const RouteFilter& filter) {
     if (filter.link != LinkIndex::kNone && route.link != filter.link) return;
     out.push_back(std::move(route));
   };
-  try {
-    socket.dump(message, "list routes", take, [&] { out.clear(); });
-  } catch (const Error& error) {
-    if (error.sys_errno != ENOENT) throw;  // no such table: no routes
-  }
+  dump_routes(socket, message, take, [&] { out.clear(); });
   return out;
 }
 

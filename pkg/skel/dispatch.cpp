@@ -19,9 +19,9 @@
 namespace cni::skel {
 namespace {
 
-constexpr std::array kCommands = {Command::kAdd,      Command::kDel,    Command::kCheck,
-                                  Command::kGc,       Command::kStatus, Command::kVersion,
-                                  Command::kReconcile};
+constexpr std::array kCommands = {Command::kAdd,       Command::kDel,    Command::kCheck,
+                                  Command::kGc,        Command::kStatus, Command::kVersion,
+                                  Command::kReconcile, Command::kUpdate};
 
 std::optional<Command> parse_command(std::string_view text) {
   for (const Command command : kCommands) {
@@ -44,12 +44,15 @@ const std::array<Variable, 5>& variables() {
   static const std::array<Variable, 5> kTable = {{
       {"CNI_CONTAINERID",
        &Request::container_id,
-       {kAdd, kDel, kCheck, kReconcile},
+       {kAdd, kDel, kCheck, kReconcile, kUpdate},
        check_container_id},
-      {"CNI_NETNS", &Request::netns, {kAdd, kCheck, kReconcile}, nullptr},
-      {"CNI_IFNAME", &Request::ifname, {kAdd, kDel, kCheck, kReconcile}, check_ifname},
+      {"CNI_NETNS", &Request::netns, {kAdd, kCheck, kReconcile, kUpdate}, nullptr},
+      {"CNI_IFNAME", &Request::ifname, {kAdd, kDel, kCheck, kReconcile, kUpdate}, check_ifname},
       {"CNI_ARGS", &Request::args, {}, nullptr},
-      {"CNI_PATH", &Request::path, {kAdd, kDel, kCheck, kGc, kStatus, kReconcile}, nullptr},
+      {"CNI_PATH",
+       &Request::path,
+       {kAdd, kDel, kCheck, kGc, kStatus, kReconcile, kUpdate},
+       nullptr},
   }};
   return kTable;
 }
@@ -126,6 +129,9 @@ void check_version(const Plugin& plugin, const Request& request) {
       // It takes what CHECK takes.
       check_allows(plugin, request, kFirstWithCheck, "RECONCILE");
       break;
+    case Command::kUpdate:
+      check_allows(plugin, request, kFirstWithCheck, "UPDATE");
+      break;
     default:
       break;
   }
@@ -133,7 +139,7 @@ void check_version(const Plugin& plugin, const Request& request) {
 }
 
 // ADD and DEL have to act on another namespace than the plugin's own, or they would take the host's
-// interfaces apart; and RECONCILE would take the host for a container.
+// interfaces apart; and RECONCILE and UPDATE would take the host for a container.
 void check_netns(const Request& request) {
   if (request.netns_override || request.netns.empty()) return;
   std::optional<ns::Netns> container;
@@ -176,11 +182,12 @@ std::string error_json(const Error& error, std::string_view version) {
   return out.dump(4, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
-void run_add(const Plugin& plugin, const Request& request, const Io& io) {
+// Prints what fn returns. If that fails, or the printing, what fn has done is taken back.
+template <class Fn>
+void print_or_undo(const Io& io, Fn&& fn) {
   os::Undo undo(io.on_undo_push);
   try {
-    const Result result = plugin.add(request, undo);
-    const std::string text = result_to_json(result, request.config.cni_version);
+    const std::string text = fn(undo);
     if (io.before_print) io.before_print();
     print(io, text);
     undo.commit();
@@ -190,6 +197,12 @@ void run_add(const Plugin& plugin, const Request& request, const Io& io) {
     }
     throw;
   }
+}
+
+void run_add(const Plugin& plugin, const Request& request, const Io& io) {
+  print_or_undo(io, [&](os::Undo& undo) {
+    return result_to_json(plugin.add(request, undo), request.config.cni_version);
+  });
 }
 
 // The container's interface, if the result says that there is one.
@@ -205,22 +218,50 @@ void require_interface(const Request& request) {
       container.run([&] { return ::if_nametoindex(request.ifname.c_str()) != 0; });
   if (is_there) return;
   throw Error(Code::kCheckFailed, cat("interface ", request.ifname, " is not in ", request.netns),
-              "nothing is restored for a container that is gone");
+              "nothing is done for a container that is gone");
+}
+
+void require_result(const Request& request) {
+  if (request.config.prev_result() != nullptr) return;
+  throw Error(Code::kInvalidNetworkConfig, "Required prevResult missing",
+              cat(to_string(request.command), " needs the result of ADD under the key prevResult"));
 }
 
 void run_reconcile(const Plugin& plugin, const Request& request, const Io& io) {
   Restoration restoration(io);
   if (plugin.reconcile != nullptr) {
-    if (request.config.prev_result() == nullptr) {
-      throw Error(Code::kInvalidNetworkConfig, "Required prevResult missing",
-                  "RECONCILE needs the result of ADD under the key prevResult");
-    }
+    require_result(request);
     require_interface(request);
     restoration.run([&] { plugin.reconcile(request, restoration); });
     // The container may have been deleted meanwhile: what DEL removed must not be back for good.
     restoration.finish([&] { require_interface(request); });
   }
   print(io, restoration_to_json(restoration.restored(), request.config.cni_version));
+}
+
+void run_update(const Plugin& plugin, const Request& request, const Io& io) {
+  const Request was = previous_of(request);
+  const std::vector<Change> changes =
+      changes_between(*was.config.document, *request.config.document, plugin.description);
+  const std::string& version = request.config.cni_version;
+  require_live(
+      plugin.name, changes,
+      plugin.update == nullptr ? std::span<const std::string_view>() : plugin.update->keys);
+  if (!changes.empty()) plugin.update->validate(request);
+  if (is_trial(request)) {
+    print(io, update_to_json(changes, nullptr, version));
+    return;
+  }
+  require_result(request);
+  if (changes.empty()) {
+    print(io, update_to_json(changes, request.config.prev_result(), version));
+    return;
+  }
+  require_interface(request);
+  print_or_undo(io, [&](os::Undo& undo) {
+    const Result result = plugin.update->apply(was, request, undo);
+    return update_to_json(changes, &result, version);
+  });
 }
 
 void call(const Plugin& plugin, const Request& request, const Io& io) {
@@ -246,6 +287,9 @@ void call(const Plugin& plugin, const Request& request, const Io& io) {
     case Command::kReconcile:
       run_reconcile(plugin, request, io);
       break;
+    case Command::kUpdate:
+      run_update(plugin, request, io);
+      break;
     case Command::kVersion:
       break;  // answered before stdin is read
   }
@@ -270,7 +314,8 @@ void serve(const Plugin& plugin, const Io& io, Request& request) {
   const bool lenient = request.command == Command::kDel;
   request.config.read_shared_keys(lenient ? Strictness::kLenient : Strictness::kStrict);
   const bool acts_on_netns = request.command == Command::kAdd || request.command == Command::kDel ||
-                             request.command == Command::kReconcile;
+                             request.command == Command::kReconcile ||
+                             request.command == Command::kUpdate;
   if (acts_on_netns) check_netns(request);
   call(plugin, request, io);
 }

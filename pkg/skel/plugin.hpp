@@ -7,6 +7,7 @@
 #include "pkg/os/undo.hpp"
 #include "pkg/skel/request.hpp"
 #include "pkg/skel/restoration.hpp"
+#include "pkg/skel/update.hpp"
 #include "pkg/types/result.hpp"
 #include "pkg/types/schema.hpp"
 #include "pkg/types/version.hpp"
@@ -28,6 +29,8 @@ struct Plugin {
   // restoration.ensure(...) for each kind of them, with what CHECK and ADD do. prevResult is there,
   // and so is the container. Never touches links or addresses.
   void (*reconcile)(const Request& request, Restoration& restoration) = nullptr;
+  // What can change while the container runs. Null: nothing.
+  const LiveUpdate* update = nullptr;
   // For executables that are more than a plugin (`dhcp daemon`): called if there are arguments; the
   // exit status.
   int (*command)(int argc, char** argv) = nullptr;

@@ -86,6 +86,8 @@ std::string_view to_string(Command command) {
       return "STATUS";
     case Command::kReconcile:
       return "RECONCILE";
+    case Command::kUpdate:
+      return "UPDATE";
     case Command::kVersion:
       break;
   }

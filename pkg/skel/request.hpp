@@ -13,8 +13,9 @@
 
 namespace cni::skel {
 
-// kReconcile is not of the specification (docs/decisions/0065-reconcile.md).
-enum class Command { kAdd, kDel, kCheck, kGc, kStatus, kVersion, kReconcile };
+// kReconcile and kUpdate are not of the specification (docs/decisions/0065-reconcile.md and
+// 0067-update.md).
+enum class Command { kAdd, kDel, kCheck, kGc, kStatus, kVersion, kReconcile, kUpdate };
 std::string_view to_string(Command command);
 
 // What the message begins with if variables are missing that the command needs; plugins of others

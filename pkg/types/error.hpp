@@ -35,6 +35,7 @@ enum class Code : unsigned {
   kCheckFailed = 105,           // CHECK found a difference
   kConflict = 106,              // something of that name exists and is not what it has to be
   kMissingKernelFeature = 107,  // the kernel does not have the link type or option
+  kCannotUpdate = 108,          // UPDATE: it cannot be changed while the container runs
   kInternal = 999,              // nobody foresaw this
 };
 

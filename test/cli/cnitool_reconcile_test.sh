@@ -375,7 +375,7 @@ of_the_reference() {
   expect_contains "error" "$(<"$errors")" "plugin bridge does not know RECONCILE and CHECK failed"
   CNI_PATH=$own cni reconcile
   expect_equal "status" 1 "$status"
-  expect_contains "error" "$(<"$errors")" "interface eth0 is not in /run/netns/c1; nothing is restored for a container that is gone"
+  expect_contains "error" "$(<"$errors")" "interface eth0 is not in /run/netns/c1; nothing is done for a container that is gone"
 }
 describe "cnitool reconcile checks attachments of reference plugins and restores them with ours" of_the_reference
 

@@ -41,6 +41,7 @@ run_example() {
     bridge/vlan.conflist) needs_bridge_vlans ;;
     ipvlan/* | dummy/*) needs_kind "${1%%/*}" ;;
     vlan/*) needs_kind vlan id 5 ;;
+    bandwidth/*) needs_kind ifb ;;
   esac
   # A name server list and an uplink, as hosts have them.
   echo "nameserver 192.0.2.53" >"$work/resolv.conf"
@@ -169,6 +170,19 @@ import socket, sys
 print(socket.create_connection((sys.argv[1], int(sys.argv[2])), 5).recv(100).decode())' "$1" "$2"
 }
 example portmap/published.conflist portmap_published
+
+bandwidth_limited() {
+  expect_equal "addresses" 10.30.0.2/24 "$(addresses eth0)"
+  local port ifb
+  port=$(jq -r '.interfaces[1].name' /run/cni-exec-plugins/c1/0.result)
+  ifb=$(jq -r '.interfaces[3].name' /run/cni-exec-plugins/c1/0.result)
+  expect_contains "limit towards the container" "$(tc class show dev "$port")" "rate 50Mbit"
+  expect_contains "limit from the container" "$(tc class show dev "$ifb")" "rate 20Mbit"
+  expect_contains "left out towards the container" "$(tc filter show dev "$port")" "match 0a1e0000/ffffff00 at 12"
+  expect_contains "left out from the container" "$(tc filter show dev "$ifb")" "match 0a1e0000/ffffff00 at 16"
+  ping_from_container 10.30.0.1
+}
+example bandwidth/limited.conflist bandwidth_limited
 
 macvlan_uplink() {
   expect_equal "addresses" 192.0.2.10/24 "$(addresses eth0)"

@@ -1,10 +1,12 @@
 #include "plugins/meta/bandwidth/bandwidth.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 #include "pkg/attachment/interface.hpp"
 #include "pkg/attachment/veth.hpp"
 #include "pkg/os/file.hpp"
+#include "pkg/skel/update.hpp"
 #include "pkg/types/error.hpp"
 #include "plugins/meta/bandwidth/config.hpp"
 #include "plugins/meta/bandwidth/ifb.hpp"
@@ -38,6 +40,12 @@ const Result& chained_result(const skel::Request& request, std::string_view comp
   throw Error(Code::kInvalidNetworkConfig, cat(complaint, ": prevResult is missing"));
 }
 
+Interface describe(const skel::Request& request, const Place& place, const netlink::Link& ifb) {
+  return {.name = ifb.name,
+          .mac = ifb.mac.to_string(),
+          .sandbox = place.is_in_container() ? request.netns : ""};
+}
+
 Result add(const skel::Request& request, os::Undo& undo) {
   const Config config = parse(request);
   Result result = chained_result(request, "must be called as chained plugin");
@@ -46,13 +54,67 @@ Result add(const skel::Request& request, os::Undo& undo) {
   std::vector<std::string> warnings;
   const auto ifb = add_limits(place, config, attachment::veth_owner(request), undo, warnings);
   warn(request, warnings);
-  if (ifb) {
-    result.interfaces.push_back({.name = ifb->name,
-                                 .mac = ifb->mac.to_string(),
-                                 .sandbox = place.is_in_container() ? request.netns : ""});
+  if (ifb) result.interfaces.push_back(describe(request, place, *ifb));
+  return result;
+}
+
+// The result with the device that there is now, and without one that is gone.
+Result with_ifb(const skel::Request& request, const Place& place, Result result,
+                const std::optional<netlink::Link>& ifb) {
+  const Owner owner = attachment::veth_owner(request);
+  const std::string names[] = {reference_ifb_name(owner), own_ifb_name(owner)};
+  const auto is_old = [&](const Interface& interface) {
+    return std::find(std::begin(names), std::end(names), interface.name) != std::end(names) &&
+           (!ifb || interface.name != ifb->name);
+  };
+  auto& interfaces = result.interfaces;
+  const auto old = std::find_if(interfaces.begin(), interfaces.end(), is_old);
+  if (old != interfaces.end()) {
+    const auto index = static_cast<int>(old - interfaces.begin());
+    interfaces.erase(old);
+    for (IpConfig& ip : result.ips) {
+      if (ip.interface && *ip.interface > index) --*ip.interface;
+    }
+  }
+  if (!ifb) return result;
+  const Interface wanted = describe(request, place, *ifb);
+  const auto found =
+      std::find_if(interfaces.begin(), interfaces.end(),
+                   [&](const Interface& interface) { return interface.name == wanted.name; });
+  if (found == interfaces.end()) {
+    interfaces.push_back(wanted);
+  } else {
+    *found = wanted;
   }
   return result;
 }
+
+void put_back(const skel::Request& was) {
+  Place place = get_place(was);
+  os::Undo none;
+  std::vector<std::string> warnings;
+  (void)set_limits(place, parse(was), attachment::veth_owner(was), none, warnings);
+  none.commit();
+}
+
+Result update(const skel::Request& was, const skel::Request& now, os::Undo& undo) {
+  const Config config = parse(now);
+  Place place = get_place(now);
+  undo.push("put the limits back", [was] { put_back(was); });
+  std::vector<std::string> warnings;
+  const auto ifb = set_limits(place, config, attachment::veth_owner(now), undo, warnings);
+  warn(now, warnings);
+  return with_ifb(now, place, *now.config.prev_result(), ifb);
+}
+
+constexpr std::string_view kLiveKeys[] = {
+    "ingressRate",   "ingressBurst",    "egressRate",
+    "egressBurst",   "latency",         "qdisc",
+    "shapedSubnets", "unshapedSubnets", "runtimeConfig.bandwidth"};
+constexpr skel::LiveUpdate kLiveUpdate{
+    .keys = kLiveKeys,
+    .validate = [](const skel::Request& now) { (void)parse(now); },
+    .apply = update};
 
 void remove_ifb(netlink::Socket& socket, const std::optional<netlink::Link>& ifb) {
   if (ifb) (void)netlink::remove_link(socket, ifb->index);
@@ -102,6 +164,7 @@ const skel::Plugin plugin{.name = "bandwidth",
                           .check = check,
                           .status = status,
                           .gc = gc,
+                          .update = &kLiveUpdate,
                           .versions = kVersions,
                           .description = &kDescription};
 

@@ -1,5 +1,7 @@
 #include "plugins/meta/bandwidth/place.hpp"
 
+#include <cerrno>
+
 #include "pkg/netlink/container_veth.hpp"
 #include "pkg/netlink/netns_id.hpp"
 #include "pkg/ns/netns.hpp"
@@ -58,6 +60,19 @@ std::optional<netlink::Socket> open_place(const std::string& netns_path) {
   const auto netns = ns::Netns::find(netns_path);
   if (!netns) return std::nullopt;
   return netlink::Socket::open_in(*netns);
+}
+
+void explain_taken(const netlink::Link& link, const std::function<void()>& fn) {
+  try {
+    fn();
+  } catch (Error& error) {
+    if (error.sys_errno == EEXIST) {
+      error.code = Code::kConflict;
+      error.add_detail(cat(link.name, " has a queueing discipline already; `tc qdisc show dev ",
+                           link.name, "` shows it"));
+    }
+    throw;
+  }
 }
 
 Place get_place(const skel::Request& request) {

@@ -1,6 +1,7 @@
 // Where an attachment is limited.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -23,6 +24,10 @@ struct Place {
 
 // A socket in a namespace (empty path: the host's); absent if that is gone.
 std::optional<netlink::Socket> open_place(const std::string& netns_path);
+
+// Runs fn, which puts a queueing discipline on the link. If there is one already, the error is
+// Code::kConflict and says how to look at it.
+void explain_taken(const netlink::Link& link, const std::function<void()>& fn);
 
 // Throws if the container has no interface CNI_IFNAME.
 Place get_place(const skel::Request& request);

@@ -1,4 +1,4 @@
-// The queues that limit an attachment, and the redirection that leads to one of them.
+// All that limits an attachment: its two queues, and the redirection that leads to one of them.
 #pragma once
 
 #include <optional>
@@ -17,6 +17,11 @@ namespace cni::bandwidth {
 // receives in that of an ifb device, which is returned. Throws before anything was touched if the
 // link cannot be limited so. `warnings` gets what is not as the configuration has it.
 std::optional<netlink::Link> add_limits(Place& place, const Config& config, const Owner& owner,
+                                        os::Undo& undo, std::vector<std::string>& warnings);
+
+// UPDATE: the same for an attachment that has limits already, or some of them; those that it is not
+// to have any more go. The undo steps take away only what was made anew.
+std::optional<netlink::Link> set_limits(Place& place, const Config& config, const Owner& owner,
                                         os::Undo& undo, std::vector<std::string>& warnings);
 
 // CHECK: throws Code::kCheckFailed with the first difference. Takes what the reference plugin makes

@@ -142,6 +142,7 @@ void check_matrix(const char* name) {
   Namespaces namespaces;
   prepare_host(what);
   (void)namespaces.container("warm");
+  connect_container(what, "warm");
   for (const char* command : {"ADD", "DEL"}) {
     REQUIRE(call(what.plugin, call_of(what, command, "warm")).ok());
   }

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <chrono>
 #include <string>
 
 #include "pkg/types/error.hpp"
@@ -42,6 +43,12 @@ class BandwidthNode : public PluginNode {
       if (address.find(':') != std::string::npos) words.emplace_back("nodad");
       if (!netns.empty()) words.insert(words.begin(), {"-n", netns});
       (void)ip(words);
+    }
+    // The kernel makes the address's route in the background; snapshots have to have it.
+    const std::string ipv6 = cat("fd00:70:", number, "::", host);
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(2);
+    while (run_ok_in(netns, {"ip", "-6", "route", "show", "table", "local", ipv6}).empty()) {
+      REQUIRE(std::chrono::steady_clock::now() < deadline);
     }
   }
 

@@ -8,7 +8,7 @@ using namespace cni::bandwidth;
 namespace {
 
 constexpr std::uint32_t kMtu = 1500;
-constexpr std::uint64_t kPacket = 1518;  // with the Ethernet header and a VLAN tag
+constexpr unsigned long long kPacket = 1518;  // with the Ethernet header and a VLAN tag
 constexpr std::uint32_t kLatency = 25;
 
 const netlink::PacketClock kClock(1000, 64);
@@ -20,8 +20,8 @@ Bucket bucket(std::uint64_t rate, std::uint64_t burst, std::uint32_t mtu = kMtu,
 
 // The octets that pass at once, as the kernel reckons them: so many nanoseconds at that rate.
 std::uint64_t passing(const netlink::Tbf& tbf) {
-  const auto octets = static_cast<unsigned __int128>(tbf.buffer) * 64 * tbf.rate / 1'000'000'000;
-  return static_cast<std::uint64_t>(octets);
+  const long double seconds = static_cast<long double>(tbf.buffer) * 64 / 1'000'000'000;
+  return static_cast<std::uint64_t>(seconds * static_cast<long double>(tbf.rate));
 }
 
 }  // namespace
@@ -38,7 +38,8 @@ TEST_CASE("a bucket has the numbers that are asked for") {
 TEST_CASE("a sensible bucket is the reference's") {
   for (const std::uint64_t rate : {100'000ULL, 8'000'001ULL, 123'456'789ULL, 40'000'000'000ULL}) {
     for (const std::uint64_t divisor : {1ULL, 3ULL, 7ULL}) {
-      const Limit limit{.rate = rate, .burst = std::max(rate / divisor, 4 * 8 * kPacket)};
+      const Limit limit{.rate = rate,
+                        .burst = std::max<std::uint64_t>(rate / divisor, 4 * 8 * kPacket)};
       if (limit.burst > rate) continue;
       CAPTURE(limit.rate, limit.burst);
       const Bucket out = bucket(limit.rate, limit.burst);

@@ -66,17 +66,20 @@ void check_redirection(Place& place, const std::optional<netlink::Link>& ifb) {
   throw difference(cat("nothing redirects what ", place.link.name, " receives to ", ifb->name));
 }
 
-// Whether all filters there are redirections to the device, or to one that is gone.
+// Whether all filters there are redirections to the device, or to one that is gone. None at all is
+// what a call leaves that was killed between the two.
 bool are_ours(const std::vector<std::optional<LinkIndex>>& targets,
               const std::optional<netlink::Link>& ifb) {
   const auto is_ours = [&](const std::optional<LinkIndex>& target) {
     return target && (*target == LinkIndex::kNone || (ifb && *target == ifb->index));
   };
-  return !targets.empty() && std::all_of(targets.begin(), targets.end(), is_ours);
+  return std::all_of(targets.begin(), targets.end(), is_ours);
 }
 
 void remove_redirection(Place& place, const std::optional<netlink::Link>& ifb) {
   const LinkIndex link = place.link.index;
+  const auto ingress = netlink::find_qdisc(place.socket, link, TcHandle::kIngress);
+  if (!ingress || ingress->kind != "ingress") return;
   if (!are_ours(netlink::list_redirections(place.socket, link), ifb)) return;
   (void)netlink::remove_qdisc(place.socket, link, TcHandle::kIngress);
 }

@@ -116,25 +116,35 @@ constexpr skel::LiveUpdate kLiveUpdate{
     .validate = [](const skel::Request& now) { (void)parse(now); },
     .apply = update};
 
-void remove_ifb(netlink::Socket& socket, const std::optional<netlink::Link>& ifb) {
-  if (ifb) (void)netlink::remove_link(socket, ifb->index);
+// A device without a mark is any interface's of the container: this one's if its traffic goes there
+// or its result names it, or if there is no way to tell.
+std::optional<netlink::Link> find_ifb_to_remove(const skel::Request& request,
+                                                netlink::Socket& socket,
+                                                std::optional<Place>& place) {
+  const Result* result = request.config.prev_result();
+  const auto is_named = [&](const netlink::Link& ifb) {
+    return std::any_of(result->interfaces.begin(), result->interfaces.end(),
+                       [&](const Interface& interface) { return interface.name == ifb.name; });
+  };
+  return find_ifb(socket, attachment::veth_owner(request), [&](const netlink::Link& ifb) {
+    return result == nullptr || is_named(ifb) || (place && redirects_to(*place, ifb));
+  });
 }
 
 void del(const skel::Request& request) {
-  const Owner owner = attachment::veth_owner(request);
-  const Result* prev_result = request.config.prev_result();
-  ErrorList errors;
   netlink::Socket host = netlink::Socket::open();
-  const auto host_ifb = find_ifb(host, owner, prev_result);
-  errors.run([&] {
-    auto place = find_place(request);
-    if (!place) return;
-    const auto ifb =
-        place->is_in_container() ? find_ifb(place->socket, owner, prev_result) : host_ifb;
-    remove_queues(*place, ifb);
-    if (place->is_in_container()) remove_ifb(place->socket, ifb);
-  });
-  errors.run([&] { remove_ifb(host, host_ifb); });
+  ErrorList errors;
+  std::optional<Place> place;
+  errors.run([&] { place = find_place(request); });
+  const auto remove_in = [&](netlink::Socket& socket, bool is_place) {
+    std::optional<netlink::Link> ifb;
+    errors.run([&] { ifb = find_ifb_to_remove(request, socket, place); });
+    if (is_place) errors.run([&] { remove_queues(*place, ifb); });
+    if (ifb) errors.run([&] { (void)netlink::remove_link(socket, ifb->index); });
+  };
+  const bool is_in_container = place && place->is_in_container();
+  if (is_in_container) remove_in(place->socket, true);
+  remove_in(host, place && !is_in_container);
   errors.throw_if_any();
 }
 

@@ -1,6 +1,5 @@
 #include "plugins/meta/bandwidth/ifb.hpp"
 
-#include <algorithm>
 #include <cerrno>
 #include <set>
 
@@ -18,11 +17,6 @@ constexpr std::string_view kKind = "ifb";
 
 // The mark of whose an interface is has the same form for all that the suite makes on the host.
 std::string mark_of(const Owner& owner) { return netlink::host_veth_alias(owner); }
-
-bool names(const Result& result, std::string_view ifb) {
-  return std::any_of(result.interfaces.begin(), result.interfaces.end(),
-                     [&](const Interface& interface) { return interface.name == ifb; });
-}
 
 // Marks the device and sets it up, all in one message, so that a device that is up has its mark.
 void finish(netlink::Socket& socket, netlink::LinkIndex index, const Owner& owner,
@@ -66,17 +60,16 @@ netlink::Link add_ifb(netlink::Socket& socket, const std::string& netns_path, co
   return netlink::get_link(socket, index);
 }
 
-std::optional<netlink::Link> find_ifb(netlink::Socket& socket, const Owner& owner,
-                                      const Result* prev_result) {
+std::optional<netlink::Link> find_ifb(
+    netlink::Socket& socket, const Owner& owner,
+    const std::function<bool(const netlink::Link&)>& takes_unmarked) {
   const std::string mark = mark_of(owner);
   auto link = netlink::find_link(socket, own_ifb_name(owner));
   // Without a mark it is one over which an ADD was killed.
   if (link && link->kind == kKind && (link->alias.empty() || link->alias == mark)) return link;
   link = netlink::find_link(socket, reference_ifb_name(owner));
   if (!link || link->kind != kKind) return std::nullopt;
-  if (link->alias == mark) return link;
-  const bool may_be_ours = prev_result == nullptr || names(*prev_result, link->name);
-  if (link->alias.empty() && may_be_ours) return link;
+  if (link->alias == mark || (link->alias.empty() && takes_unmarked(*link))) return link;
   return std::nullopt;
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -13,7 +14,6 @@
 #include "pkg/netlink/socket.hpp"
 #include "pkg/os/undo.hpp"
 #include "pkg/types/config.hpp"
-#include "pkg/types/result.hpp"
 
 namespace cni::bandwidth {
 
@@ -31,10 +31,11 @@ std::string own_ifb_name(const Owner& owner);
 netlink::Link add_ifb(netlink::Socket& socket, const std::string& netns_path, const Owner& owner,
                       std::uint32_t mtu, os::Undo& undo);
 
-// The attachment's device: ours by its name or mark, or one of the reference, which has no mark.
-// That is any interface's of the container; with prevResult it is taken only if that names it.
-std::optional<netlink::Link> find_ifb(netlink::Socket& socket, const Owner& owner,
-                                      const Result* prev_result);
+// The attachment's device: ours by its name or mark, or one of the reference, which has no mark and
+// is any interface's of the container, if `takes_unmarked` says so of it.
+std::optional<netlink::Link> find_ifb(
+    netlink::Socket& socket, const Owner& owner,
+    const std::function<bool(const netlink::Link&)>& takes_unmarked);
 
 // GC: removes the devices of a network whose attachments are not in the list. Those of the
 // reference stay: their names do not tell whose they are, and another network's are not ours.

@@ -49,9 +49,8 @@ void add_redirection(Place& place, const netlink::Link& ifb, os::Undo& undo) {
   netlink::add_redirection(place.socket, place.link.index, ifb.index);
 }
 
-bool redirects_to(const std::vector<std::optional<LinkIndex>>& targets, LinkIndex ifb) {
-  return std::find(targets.begin(), targets.end(), ifb) != targets.end();
-}
+// For an attachment whose limits are known to be there.
+constexpr auto kAnyDevice = [](const netlink::Link& /*unused*/) { return true; };
 
 void check_redirection(Place& place, const std::optional<netlink::Link>& ifb) {
   const auto difference = [](std::string text) {
@@ -62,7 +61,7 @@ void check_redirection(Place& place, const std::optional<netlink::Link>& ifb) {
         cat("the ifb device that limits what ", place.link.name, " receives is missing"));
   }
   if (!ifb->is_up()) throw difference(cat("the ifb device ", ifb->name, " is down"));
-  if (redirects_to(netlink::list_redirections(place.socket, place.link.index), ifb->index)) return;
+  if (redirects_to(place, *ifb)) return;
   throw difference(cat("nothing redirects what ", place.link.name, " receives to ", ifb->name));
 }
 
@@ -86,7 +85,7 @@ void remove_redirection(Place& place, const std::optional<netlink::Link>& ifb) {
 
 // The device that is there, set up and marked as ours, or a new one.
 netlink::Link ensure_ifb(Place& place, const Owner& owner, os::Undo& undo) {
-  auto ifb = find_ifb(place.socket, owner, nullptr);
+  auto ifb = find_ifb(place.socket, owner, kAnyDevice);
   if (ifb && ifb->is_up()) return *std::move(ifb);
   // One over which a call was killed.
   if (ifb) (void)netlink::remove_link(place.socket, ifb->index);
@@ -95,7 +94,7 @@ netlink::Link ensure_ifb(Place& place, const Owner& owner, os::Undo& undo) {
 
 void ensure_redirection(Place& place, const netlink::Link& ifb, os::Undo& undo) {
   const LinkIndex link = place.link.index;
-  if (redirects_to(netlink::list_redirections(place.socket, link), ifb.index)) return;
+  if (redirects_to(place, ifb)) return;
   const auto ingress = netlink::find_qdisc(place.socket, link, TcHandle::kIngress);
   if (!ingress) {
     add_redirection(place, ifb, undo);
@@ -135,7 +134,7 @@ std::optional<netlink::Link> set_limits(Place& place, const Config& config, cons
     (void)remove_queue(place.socket, place.link.index);
   }
   if (!received) {
-    const auto ifb = find_ifb(place.socket, owner, nullptr);
+    const auto ifb = find_ifb(place.socket, owner, kAnyDevice);
     remove_redirection(place, ifb);
     if (ifb) (void)netlink::remove_link(place.socket, ifb->index);
     return std::nullopt;
@@ -153,9 +152,14 @@ void check_limits(Place& place, const Config& config, const Owner& owner) {
   if (sent) check_queue(place.socket, place.link, *sent);
   if (!received) return;
   // The redirection tells whether one without a mark is the attachment's.
-  const auto ifb = find_ifb(place.socket, owner, nullptr);
+  const auto ifb = find_ifb(place.socket, owner, kAnyDevice);
   check_redirection(place, ifb);
   check_queue(place.socket, *ifb, *received);
+}
+
+bool redirects_to(Place& place, const netlink::Link& ifb) {
+  const auto targets = netlink::list_redirections(place.socket, place.link.index);
+  return std::find(targets.begin(), targets.end(), ifb.index) != targets.end();
 }
 
 void remove_queues(Place& place, const std::optional<netlink::Link>& ifb) {

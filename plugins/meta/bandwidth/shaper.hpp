@@ -28,6 +28,9 @@ std::optional<netlink::Link> set_limits(Place& place, const Config& config, cons
 // of the same configuration too.
 void check_limits(Place& place, const Config& config, const Owner& owner);
 
+// Whether what the place's link receives is redirected to a device.
+bool redirects_to(Place& place, const netlink::Link& ifb);
+
 // DEL: takes the queues of ours and the redirection off the place's link. `ifb` may be gone.
 void remove_queues(Place& place, const std::optional<netlink::Link>& ifb);
 

@@ -74,7 +74,7 @@ std::vector<json> sensible() {
        {"ingressBurst", 123456},
        {"egressRate", 987654321},
        {"egressBurst", 98765432}},
-      {{"ingressRate", 64000}, {"ingressBurst", 64000}},
+      {{"ingressRate", 640000}, {"ingressBurst", 640000}},
       {{"egressRate", 100'000 * kMbit}, {"egressBurst", 2147483647}},
       {{"runtimeConfig", {{"bandwidth", {{"ingressRate", kMbit}, {"ingressBurst", kMbit / 2}}}}}},
       {{"ingressRate", 0},

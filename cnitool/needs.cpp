@@ -138,7 +138,7 @@ constexpr Need kNeeds[] = {
 };
 
 constexpr std::string_view kPlugins[] = {
-    "loopback", "bridge", "ptp",      "macvlan",    "ipvlan", "vlan",   "host-device",
+    "loopback", "bridge", "ptp",      "macvlan",    "ipvlan", "vlan",    "host-device",
     "dummy",    "tap",    "firewall", "host-local", "static", "portmap", "bandwidth"};
 
 }  // namespace

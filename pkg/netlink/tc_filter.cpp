@@ -46,12 +46,11 @@ tcmsg header_of(LinkIndex link, TcHandle parent, std::uint16_t priority, std::ui
 
 // The selector with the keys behind it, as the kernel takes it.
 std::vector<char> selector_of(const std::vector<Key>& keys) {
-  tc_u32_sel selector{};
-  selector.flags = TC_U32_TERMINAL;
-  selector.nkeys = static_cast<unsigned char>(keys.size());
-  std::vector<char> out(sizeof selector + keys.size() * sizeof(Key));
-  std::memcpy(out.data(), &selector, sizeof selector);
-  std::memcpy(out.data() + sizeof selector, keys.data(), keys.size() * sizeof(Key));
+  std::vector<char> out(sizeof(tc_u32_sel) + keys.size() * sizeof(Key));
+  auto* selector = reinterpret_cast<tc_u32_sel*>(out.data());
+  selector->flags = TC_U32_TERMINAL;
+  selector->nkeys = static_cast<unsigned char>(keys.size());
+  std::memcpy(out.data() + sizeof *selector, keys.data(), keys.size() * sizeof(Key));
   return out;
 }
 

@@ -293,7 +293,7 @@ TEST_CASE("STATUS of bandwidth is content where ADD works and touches nothing",
 
 TEST_CASE("bandwidth says that the interface of the container is missing", "[netns][kind:ifb]") {
   BandwidthNode node;
-  (void)ip({"-n", "c1", "link", "set", "eth0", "name", "net0"});
+  (void)ip({"-n", "c1", "link", "set", "eth0", "down", "name", "net0"});
   check_error(node.run("ADD", node.config(both_ways())), 7,
               "the container has no interface \"eth0\"");
 }

@@ -7,7 +7,9 @@
 
 #include "pkg/netlink/route.hpp"
 #include "pkg/os/sysctl.hpp"
+#include "pkg/skel/update.hpp"
 #include "pkg/types/error.hpp"
+#include "pkg/types/json.hpp"
 
 namespace cni::delegate {
 namespace {
@@ -90,20 +92,54 @@ netlink::Route kernel_route(const netlink::Link& link, const Result& result, con
   return out;
 }
 
+Error route_failed(const netlink::Link& link, const Route& route, const netlink::Route& wanted,
+                   Error error) {
+  error.msg = cat("failed to add route '", route.destination.to_string(), " via ",
+                  wanted.gateway ? wanted.gateway->to_string() : "<nil>", " dev ", link.name,
+                  " metric ", route.priority, " (Scope: ", wanted.scope.value_or(0),
+                  ", Table: ", static_cast<std::uint32_t>(wanted.table),
+                  ")': ", errno_text(error.sys_errno));
+  return error;
+}
+
+// The same route twice in one configuration is one route.
+void add_once(netlink::Socket& container, const netlink::Route& route) {
+  try {
+    netlink::add_route(container, route);
+  } catch (const Error& error) {
+    if (error.sys_errno != EEXIST) throw;
+  }
+}
+
 void add_routes(netlink::Socket& container, const netlink::Link& link, const Result& result) {
   for (const Route& route : result.routes) {
     const netlink::Route wanted = kernel_route(link, result, route);
     try {
-      netlink::add_route(container, wanted);
-    } catch (Error& error) {
-      // The same route twice in one configuration is one route.
-      if (error.sys_errno == EEXIST) continue;
-      error.msg = cat("failed to add route '", route.destination.to_string(), " via ",
-                      wanted.gateway ? wanted.gateway->to_string() : "<nil>", " dev ", link.name,
-                      " metric ", route.priority, " (Scope: ", wanted.scope.value_or(0),
-                      ", Table: ", static_cast<std::uint32_t>(wanted.table),
-                      ")': ", errno_text(error.sys_errno));
-      throw;
+      add_once(container, wanted);
+    } catch (const Error& error) {
+      throw route_failed(link, route, wanted, error);
+    }
+  }
+}
+
+bool is_unreachable(const Error& error) {
+  return error.sys_errno == ENETUNREACH || error.sys_errno == EHOSTUNREACH;
+}
+
+// To an interface that is configured already. ptp takes the route to the subnet away once it has
+// added the others, so that by now a gateway may not be reached by any other route.
+void add_late(netlink::Socket& container, const netlink::Link& link, const Result& result,
+              const Route& route) {
+  netlink::Route wanted = kernel_route(link, result, route);
+  try {
+    add_once(container, wanted);
+  } catch (const Error& error) {
+    if (!is_unreachable(error) || !wanted.gateway) throw route_failed(link, route, wanted, error);
+    wanted.gateway_on_link = true;
+    try {
+      add_once(container, wanted);
+    } catch (const Error&) {
+      throw route_failed(link, route, wanted, error);
     }
   }
 }
@@ -160,6 +196,25 @@ void ipam_gc(const skel::Request& request) {
   (void)run(request, request.config.ipam_type, skel::Command::kGc);
 }
 
+std::optional<Result> ipam_update(const skel::Request& request) {
+  const std::string& type = request.config.ipam_type;
+  if (type.empty()) return std::nullopt;
+  std::string answer;
+  try {
+    answer = run(request, type, skel::Command::kUpdate);
+  } catch (Error& error) {
+    if (error.code != Code::kInvalidEnvironment) throw;
+    throw Error(Code::kCannotUpdate,
+                cat("the ipam section of a running attachment cannot change: ", type,
+                    " does not know UPDATE"),
+                error.what());
+  }
+  const skel::Updated updated = skel::update_from_json(answer);
+  if (!updated.result) return std::nullopt;
+  return context(cat("result of plugin ", type),
+                 [&] { return read_result(Reader(*updated.result), request.config.cni_version); });
+}
+
 void configure_interface(const ns::Netns& netns, netlink::Socket& container,
                          const netlink::Link& link, const Result& result,
                          const InterfaceSetup& setup) {
@@ -177,6 +232,23 @@ void configure_interface(const ns::Netns& netns, netlink::Socket& container,
     settle_addresses(netns, container, link);
   }
   add_routes(container, link, result);
+}
+
+void change_routes(netlink::Socket& container, const netlink::Link& link, const Result& was,
+                   const Result& now) {
+  const auto missing_in = [](const std::vector<Route>& from, const std::vector<Route>& other) {
+    std::vector<Route> out;
+    std::copy_if(from.begin(), from.end(), std::back_inserter(out), [&](const Route& route) {
+      return std::find(other.begin(), other.end(), route) == other.end();
+    });
+    return out;
+  };
+  for (const Route& route : missing_in(was.routes, now.routes)) {
+    (void)netlink::remove_route(container, kernel_route(link, was, route));
+  }
+  for (const Route& route : missing_in(now.routes, was.routes)) {
+    add_late(container, link, now, route);
+  }
 }
 
 void check_addresses(netlink::Socket& container, const netlink::Link& link,

@@ -1,6 +1,7 @@
 // Address management by a delegate, and putting its result on an interface.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,6 +42,9 @@ void ipam_del(const skel::Request& request);
 void ipam_check(const skel::Request& request);
 void ipam_status(const skel::Request& request);
 void ipam_gc(const skel::Request& request);
+// UPDATE: the attachment's result with what the manager changes of it; absent for a trial, and
+// without ipam.type. Throws Code::kCannotUpdate for a manager that does not know the verb.
+std::optional<Result> ipam_update(const skel::Request& request);
 
 struct InterfaceSetup {
   netlink::Dad dad = netlink::Dad::kKernelDefault;
@@ -55,6 +59,11 @@ struct InterfaceSetup {
 void configure_interface(const ns::Netns& netns, netlink::Socket& container,
                          const netlink::Link& link, const Result& result,
                          const InterfaceSetup& setup);
+
+// Makes on the link the difference between the routes of two results, with the gateways of the
+// second one's addresses where a route has none of its own. May be repeated.
+void change_routes(netlink::Socket& container, const netlink::Link& link, const Result& was,
+                   const Result& now);
 
 // CHECK: every address of prevResult is on the link, every route of prevResult leads over it, in
 // whichever table a chained plugin moved it to. Throws Code::kCheckFailed naming the first one

@@ -16,6 +16,8 @@ struct UdpDestination {
   Family family = Family::kIpv4;
   std::uint16_t port = 0;
   std::optional<Ip> address;  // absent: every address of the host
+
+  bool operator==(const UdpDestination& other) const = default;
 };
 
 // Makes the kernel forget the UDP flows that were begun to one of the destinations, so that the

@@ -269,6 +269,29 @@ void add_firewall(const FirewallSpec& spec, os::Undo& undo) {
   add_recorded(spec, backend.empty() ? kIptables : backend, undo);
 }
 
+namespace {
+
+void replace(const FirewallSpec& was, const FirewallSpec& now) {
+  os::Undo unused;
+  // What is recorded is with another backend. An ADD of nftables takes the place of what is there.
+  const bool is_nftables =
+      wanted_backend(now) == kNftables && !FirewallRecords::find(now.owner).has_value();
+  if (!is_nftables) remove_firewall(was);
+  add_firewall(now, unused);
+  unused.commit();
+}
+
+}  // namespace
+
+void replace_firewall(const FirewallSpec& was, const FirewallSpec& now, os::Undo& undo) {
+  validate(now);
+  if (now.addresses.empty()) return;
+  undo.push(
+      cat("the firewall rules of ", now.owner.container_id, ' ', now.owner.ifname, " as before"),
+      [was, now] { replace(now, was); });
+  replace(was, now);
+}
+
 void remove_firewall(const FirewallSpec& spec, Connection& connection) {
   Socket* socket = connection.find();
   auto record = FirewallRecords::find(spec.owner);

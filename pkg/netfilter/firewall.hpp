@@ -72,6 +72,11 @@ inline constexpr std::array<std::string_view, 3> kFirewallBackends = {"iptables"
 // known, egress rules with another backend than nftables, and a policy without a bridge.
 void add_firewall(const FirewallSpec& spec, os::Undo& undo);
 
+// Changes a running attachment from `was` to `now`, which have the same addresses; in nftables as
+// one transaction. May be repeated, and `was` need not be there. Throws as add_firewall. Pushes its
+// own undo step.
+void replace_firewall(const FirewallSpec& was, const FirewallSpec& now, os::Undo& undo);
+
 // Removes everything that add_firewall made for the attachment, in all backends, and what the
 // reference plugins made for its addresses as far as they are known. What is absent is success; a
 // backend that this host does not have is skipped.

@@ -61,17 +61,22 @@ std::string undo_name(const PortMapSpec& spec) {
   return cat("remove the published ports of ", spec.owner.to_string());
 }
 
+// What stands outside of the transaction.
+void complete_nftables(const PortMapSpec& spec) {
+  NftPortMap::add_conditions(spec);
+  // Only here: the reference's iptables rules do not masquerade ::1.
+  if (const auto target = localhost_target(spec, Family::kIpv6)) {
+    allow_loopback_source(*target, spec.search_path);
+  }
+}
+
 void add_nftables(const PortMapSpec& spec, Connection& connection, os::Undo& undo) {
   NftPortMap::add(connection.get(), spec);
   undo.push(undo_name(spec), [spec] {
     Connection own;
     (void)NftPortMap::remove(own.get(), spec);  // nobody had connections there yet
   });
-  NftPortMap::add_conditions(spec);
-  // Only here: the reference's iptables rules do not masquerade ::1.
-  if (const auto target = localhost_target(spec, Family::kIpv6)) {
-    allow_loopback_source(*target, spec.search_path);
-  }
+  complete_nftables(spec);
 }
 
 void remove_iptables(const PortMapSpec& spec) {
@@ -164,6 +169,73 @@ void add_port_map(const PortMapSpec& spec, os::Undo& undo) {
   std::vector<UdpDestination> udp;
   for (const Family family : families_of(spec)) append_udp(spec, family, udp);
   forget_flows(connection, udp);
+}
+
+namespace {
+
+// In the one backend that is chosen; what the attachment may have in the other goes.
+void replace_in_backend(const PortMapSpec& was, const PortMapSpec& now, Connection& connection) {
+  os::Undo unused;
+  with_backend(choice_of(now), {.iptables =
+                                    [&] {
+                                      if (Socket* socket = connection.find()) {
+                                        (void)NftPortMap::remove(*socket, was);
+                                      }
+                                      // ADD itself takes the place of what a family has.
+                                      if (families_of(was) != families_of(now)) {
+                                        remove_iptables(was);
+                                      }
+                                      add_iptables(now, connection, unused);
+                                    },
+                                .take_back_iptables = [&] { remove_iptables(now); },
+                                .nftables =
+                                    [&] {
+                                      NftPortMap::replace(connection.get(), was, now);
+                                      complete_nftables(now);
+                                      remove_iptables(was);
+                                    }});
+  unused.commit();
+}
+
+std::vector<UdpDestination> udp_of(const PortMapSpec& spec) {
+  std::vector<UdpDestination> out;
+  for (const Family family : families_of(spec)) append_udp(spec, family, out);
+  return out;
+}
+
+// Those of one side that the other does not have.
+std::vector<UdpDestination> udp_that_differs(const PortMapSpec& was, const PortMapSpec& now) {
+  const std::vector<UdpDestination> before = udp_of(was);
+  const std::vector<UdpDestination> after = udp_of(now);
+  std::vector<UdpDestination> out;
+  const auto append = [&](const auto& from, const auto& other) {
+    std::copy_if(from.begin(), from.end(), std::back_inserter(out), [&](const UdpDestination& one) {
+      return std::find(other.begin(), other.end(), one) == other.end();
+    });
+  };
+  append(before, after);
+  append(after, before);
+  return out;
+}
+
+void replace(const PortMapSpec& was, const PortMapSpec& now) {
+  Connection connection;
+  if (families_of(now).empty()) {
+    remove_port_map(was, connection);
+    return;
+  }
+  replace_in_backend(was, now, connection);
+  add_localhost_guard(now);
+  forget_flows(connection, udp_that_differs(was, now));
+}
+
+}  // namespace
+
+void replace_port_map(const PortMapSpec& was, const PortMapSpec& now, os::Undo& undo) {
+  validate_backend(now.backend);
+  undo.push(cat("publish the ports of ", now.owner.to_string(), " as before"),
+            [was, now] { replace(now, was); });
+  replace(was, now);
 }
 
 void remove_port_map(const PortMapSpec& spec, Connection& connection) {

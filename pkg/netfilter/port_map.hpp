@@ -81,6 +81,12 @@ std::optional<Prefix> target_of(const PortMapSpec& spec, Family family);
 // steps.
 void add_port_map(const PortMapSpec& spec, os::Undo& undo);
 
+// Changes what a running attachment publishes from `was` to `now`, in nftables as one transaction.
+// Connections that are open stay, also to ports that are no longer published; of UDP only the flows
+// of ports that come or go are forgotten. May be repeated, and `was` need not be there. Throws as
+// add_port_map. Pushes its own undo step.
+void replace_port_map(const PortMapSpec& was, const PortMapSpec& now, os::Undo& undo);
+
 // Removes everything that add_port_map, or the reference plugins, made for the attachment, in both
 // backends. With known targets and mappings the work does not grow with the number of attachments;
 // without, they are found by listing. What is absent is success; a backend that this host does not

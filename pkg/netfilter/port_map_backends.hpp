@@ -20,6 +20,8 @@ using RemovedPorts = std::vector<UdpDestination>;
 // when others changed what it was built on.
 struct NftPortMap {
   static void add(netlink::Socket& socket, const PortMapSpec& spec);
+  // Puts what `now` publishes in the place of what the attachment has, which may be `was`.
+  static void replace(netlink::Socket& socket, const PortMapSpec& was, const PortMapSpec& now);
   // The conditions, which are given in nft's own words: runs nft if there are any. Until then, or
   // if it fails, the ports are published for nobody.
   static void add_conditions(const PortMapSpec& spec);

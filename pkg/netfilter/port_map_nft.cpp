@@ -214,6 +214,19 @@ bool check_family(Socket& socket, const PortMapSpec& spec, const Prefix& target)
   return true;
 }
 
+// Everything that the attachment has in the family, which is returned.
+Found delete_own(Socket& socket, NftTransaction& transaction, Family family,
+                 const PortMapSpec& spec) {
+  Own own = find_own(socket, family, spec);
+  transaction.on(published::table(family));
+  own.found.add_deletions(transaction);
+  if (own.has_guards) {
+    published::delete_guards(socket, transaction, owner_id(spec.owner), family);
+  }
+  published::delete_reference_rules(socket, transaction, family, spec.owner.container_id);
+  return std::move(own.found);
+}
+
 void gc_family(Socket& socket, Family family, std::string_view network,
                std::span<const Attachment> valid, RemovedPorts& removed) {
   const NftTable table = published::table(family);
@@ -249,6 +262,27 @@ void NftPortMap::add(Socket& socket, const PortMapSpec& spec) {
   });
 }
 
+void NftPortMap::replace(Socket& socket, const PortMapSpec& was, const PortMapSpec& now) {
+  with_retries([&](int attempt) {
+    NftTransaction transaction(published::table(Family::kIpv4));
+    for (const Family family : {Family::kIpv4, Family::kIpv6}) {
+      const auto target = target_of(now, family);
+      const bool is_wanted = target && !mappings_of(now, family).empty();
+      if (is_wanted) published::Shared(socket, family).add_missing(transaction, now, *target);
+      if (is_wanted && attempt > 0) {
+        clear_way(socket, transaction, now, *target);
+      } else if (nft_table_exists(socket, published::table(family))) {
+        delete_own(socket, transaction, family, was);
+      }
+      if (!is_wanted) continue;
+      transaction.on(published::table(family));
+      published::add_guards(transaction, now, family);
+      add_elements(transaction, now, *target);
+    }
+    transaction.commit(socket, cat("change published ports of ", now.owner.to_string()));
+  });
+}
+
 void NftPortMap::add_conditions(const PortMapSpec& spec) {
   for (const Prefix& target : targets_in_use(spec)) {
     published::add_conditions(spec, target.address.family());
@@ -261,14 +295,7 @@ RemovedPorts NftPortMap::remove(Socket& socket, const PortMapSpec& spec) {
     NftTransaction transaction(published::table(Family::kIpv4));
     for (const Family family : {Family::kIpv4, Family::kIpv6}) {
       if (!nft_table_exists(socket, published::table(family))) continue;
-      const Own own = find_own(socket, family, spec);
-      note_udp(own.found, family, removed);
-      transaction.on(published::table(family));
-      own.found.add_deletions(transaction);
-      if (own.has_guards) {
-        published::delete_guards(socket, transaction, owner_id(spec.owner), family);
-      }
-      published::delete_reference_rules(socket, transaction, family, spec.owner.container_id);
+      note_udp(delete_own(socket, transaction, family, spec), family, removed);
     }
     transaction.commit(socket, cat("remove published ports of ", spec.owner.to_string()));
   });

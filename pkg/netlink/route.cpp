@@ -31,6 +31,7 @@ Message route_message(int type, int flags, const Route& route) {
   header.rtm_protocol = static_cast<std::uint8_t>(route.protocol);
   header.rtm_scope = default_scope(route);
   header.rtm_type = route.is_local ? RTN_LOCAL : RTN_UNICAST;
+  if (route.gateway_on_link) header.rtm_flags |= RTNH_F_ONLINK;
   Message message(type, flags);
   message.header(header);
   if (destination.length != 0) message.put_ip(RTA_DST, destination.address);

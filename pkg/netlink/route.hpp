@@ -28,8 +28,9 @@ struct Route {
   std::uint32_t priority = 0;  // metric; 0: the kernel's default
   std::uint32_t mtu = 0;
   std::uint32_t advmss = 0;
-  int protocol = 3;       // RTPROT_BOOT, what `ip route` and the reference write
-  bool is_local = false;  // to the host itself (RTN_LOCAL)
+  int protocol = 3;              // RTPROT_BOOT, what `ip route` and the reference write
+  bool is_local = false;         // to the host itself (RTN_LOCAL)
+  bool gateway_on_link = false;  // the gateway is reached over the link, whatever other routes say
 
   // "10.1.0.0/16 via 10.1.0.1", as messages name it.
   std::string describe() const;

@@ -15,8 +15,7 @@ namespace {
 using nlohmann::json;
 
 // What every plugin reads, or hands to a delegate.
-constexpr std::array<std::string_view, 6> kSharedKeys = {"args", "cniversion", "dns",
-                                                         "ipam", "name",       "type"};
+constexpr std::array<std::string_view, 3> kSharedKeys = {"args", "dns", "ipam"};
 
 constexpr std::string_view kRuntimeConfig = "runtimeconfig";
 
@@ -30,7 +29,8 @@ std::string lower_case(std::string_view text) {
 
 // Says nothing of the attachment.
 bool is_about_call(std::string_view key) {
-  return key == "prevresult" || key == "capabilities" || key.starts_with("cni.dev/");
+  return key == "prevresult" || key == "capabilities" || key == "type" ||
+         key.starts_with("cni.dev/");
 }
 
 bool is_nothing(const json* value) {
@@ -135,7 +135,9 @@ const json* update_section(const Request& now) {
   return it == config.end() || !it->is_object() ? nullptr : &*it;
 }
 
-json value_of(const std::string& text) { return text.empty() ? json() : json::parse(text); }
+std::string text_of_name(const std::string& name) {
+  return json(name).dump(-1, ' ', false, json::error_handler_t::replace);
+}
 
 }  // namespace
 
@@ -199,17 +201,30 @@ bool is_trial(const Request& now) {
 
 std::string update_to_json(const std::vector<Change>& changes, const Result* result,
                            std::string_view version) {
-  nlohmann::ordered_json out;
-  out["cniVersion"] = version_or_default(version);
-  out["changed"] = nlohmann::ordered_json::array();
+  // Values and result are JSON texts already.
+  std::string out = cat("{\n    \"cniVersion\": ", json(version_or_default(version)).dump(),
+                        ",\n    \"changed\": [");
+  const auto value = [](const std::string& text) { return text.empty() ? "null" : text; };
   for (const Change& each : changes) {
-    out["changed"].push_back(
-        {{"key", each.key}, {"from", value_of(each.from)}, {"to", value_of(each.to)}});
+    out += cat(&each == changes.data() ? "" : ", ", "{\"key\": ", text_of_name(each.key),
+               ", \"from\": ", value(each.from), ", \"to\": ", value(each.to), '}');
   }
-  if (result != nullptr) {
-    out["result"] = nlohmann::ordered_json::parse(result_to_json(*result, version));
+  out += ']';
+  if (result != nullptr) out += cat(",\n    \"result\": ", result_to_json(*result, version));
+  return out + "\n}\n";
+}
+
+Result with_routes(Result result, const std::vector<Route>& was, const std::vector<Route>& now) {
+  for (const Route& route : was) {
+    // Results of older versions say no more than these two.
+    const auto found =
+        std::find_if(result.routes.begin(), result.routes.end(), [&](const Route& other) {
+          return other.destination == route.destination && other.gateway == route.gateway;
+        });
+    if (found != result.routes.end()) result.routes.erase(found);
   }
-  return out.dump(4, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+  result.routes.insert(result.routes.end(), now.begin(), now.end());
+  return result;
 }
 
 Updated update_from_json(std::string_view text) {

@@ -46,8 +46,8 @@ inline constexpr std::string_view kUpdateKey = "cni.dev/update";
 
 // In what two configurations of a plugin differ: by key where both have objects, otherwise as a
 // whole. Keys match without regard to case; null, {} and what is absent are equal. Left out is what
-// says nothing of the attachment (prevResult, capabilities, cni.dev/...) and, of a plugin that is
-// described, what it does not read.
+// says nothing of the attachment (type, prevResult, capabilities, cni.dev/...) and, of a plugin
+// that is described, what it does not read.
 std::vector<Change> changes_between(const nlohmann::json& was, const nlohmann::json& now,
                                     const schema::Description* description);
 
@@ -64,6 +64,10 @@ bool is_trial(const Request& now);
 // the result for a trial.
 std::string update_to_json(const std::vector<Change>& changes, const Result* result,
                            std::string_view version);
+
+// UPDATE for address managers: the result with the routes of one configuration in the place of
+// those of another; what other plugins have added stays.
+Result with_routes(Result result, const std::vector<Route>& was, const std::vector<Route>& now);
 
 struct Updated {
   std::vector<Change> changes;

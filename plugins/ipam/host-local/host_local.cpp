@@ -1,6 +1,7 @@
 #include "plugins/ipam/host-local/host_local.hpp"
 
 #include <algorithm>
+#include <array>
 #include <optional>
 #include <utility>
 
@@ -208,6 +209,16 @@ void gc(const skel::Request& request) {
   if (store) store->release_all_but(request.config.valid_attachments);
 }
 
+constexpr std::array<std::string_view, 1> kLiveKeys = {"ipam.routes"};
+
+void validate_update(const skel::Request& now) { (void)parse(now); }
+
+Result update(const skel::Request& was, const skel::Request& now, os::Undo& /*undo*/) {
+  return skel::with_routes(*now.config.prev_result(), parse(was).routes, parse(now).routes);
+}
+
+constexpr skel::LiveUpdate kUpdate{.keys = kLiveKeys, .validate = validate_update, .apply = update};
+
 }  // namespace
 
 const skel::Plugin plugin{.name = "host-local",
@@ -216,6 +227,7 @@ const skel::Plugin plugin{.name = "host-local",
                           .check = check,
                           .status = status,
                           .gc = gc,
+                          .update = &kUpdate,
                           .description = &kDescription};
 
 }  // namespace cni::host_local

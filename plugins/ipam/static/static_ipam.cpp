@@ -1,6 +1,7 @@
 #include "plugins/ipam/static/static_ipam.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include "pkg/types/error.hpp"
 #include "plugins/ipam/static/config.hpp"
@@ -52,6 +53,19 @@ void check(const skel::Request& request) {
 
 void status(const skel::Request& request) { (void)parse(request); }
 
+constexpr std::array<std::string_view, 2> kLiveKeys = {"ipam.routes", "ipam.dns"};
+
+void validate_update(const skel::Request& now) { (void)parse(now); }
+
+Result update(const skel::Request& was, const skel::Request& now, os::Undo& /*undo*/) {
+  const Config config = parse(now);
+  Result out = skel::with_routes(*now.config.prev_result(), parse(was).routes, config.routes);
+  out.dns = config.dns;
+  return out;
+}
+
+constexpr skel::LiveUpdate kUpdate{.keys = kLiveKeys, .validate = validate_update, .apply = update};
+
 }  // namespace
 
 const skel::Plugin plugin{.name = "static",
@@ -59,6 +73,7 @@ const skel::Plugin plugin{.name = "static",
                           .del = del,
                           .check = check,
                           .status = status,
+                          .update = &kUpdate,
                           .description = &kDescription};
 
 }  // namespace cni::static_ipam

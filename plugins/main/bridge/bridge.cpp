@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "pkg/attachment/interface.hpp"
+#include "pkg/attachment/live_routes.hpp"
 #include "pkg/attachment/veth.hpp"
 #include "pkg/delegate/ipam.hpp"
 #include "pkg/netfilter/mac_spoof_check.hpp"
@@ -334,6 +335,7 @@ const skel::Plugin plugin{.name = "bridge",
                           .status = status,
                           .gc = gc,
                           .reconcile = reconcile,
+                          .update = &attachment::kRouteUpdate,
                           .description = &kDescription};
 
 }  // namespace cni::bridge

@@ -3,6 +3,7 @@
 #include <cerrno>
 
 #include "pkg/attachment/interface.hpp"
+#include "pkg/attachment/live_routes.hpp"
 #include "pkg/delegate/delegate.hpp"
 #include "pkg/delegate/ipam.hpp"
 #include "pkg/netlink/link.hpp"
@@ -83,6 +84,7 @@ const skel::Plugin plugin{.name = "dummy",
                           .check = check,
                           .status = status,
                           .gc = delegate::ipam_gc,
+                          .update = &attachment::kRouteUpdate,
                           .description = &kDescription};
 
 }  // namespace cni::dummy

@@ -5,6 +5,7 @@
 #include "pkg/attachment/child_link.hpp"
 #include "pkg/attachment/interface.hpp"
 #include "pkg/attachment/link_users.hpp"
+#include "pkg/attachment/live_routes.hpp"
 #include "pkg/delegate/delegate.hpp"
 #include "pkg/delegate/ipam.hpp"
 #include "pkg/netlink/link.hpp"
@@ -153,6 +154,7 @@ const skel::Plugin plugin{.name = "ipvlan",
                           .check = check,
                           .status = status,
                           .gc = delegate::ipam_gc,
+                          .update = &attachment::kRouteUpdate,
                           .description = &kDescription};
 
 }  // namespace cni::ipvlan

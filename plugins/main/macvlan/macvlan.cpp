@@ -4,6 +4,7 @@
 
 #include "pkg/attachment/child_link.hpp"
 #include "pkg/attachment/interface.hpp"
+#include "pkg/attachment/live_routes.hpp"
 #include "pkg/delegate/ipam.hpp"
 #include "pkg/netlink/link.hpp"
 #include "pkg/netlink/new_link.hpp"
@@ -92,6 +93,7 @@ const skel::Plugin plugin{.name = "macvlan",
                           .check = check,
                           .status = status,
                           .gc = delegate::ipam_gc,
+                          .update = &attachment::kRouteUpdate,
                           .description = &kDescription};
 
 }  // namespace cni::macvlan

@@ -4,6 +4,7 @@
 #include <cerrno>
 
 #include "pkg/attachment/interface.hpp"
+#include "pkg/attachment/live_routes.hpp"
 #include "pkg/attachment/veth.hpp"
 #include "pkg/delegate/delegate.hpp"
 #include "pkg/delegate/ipam.hpp"
@@ -205,6 +206,7 @@ const skel::Plugin plugin{.name = "ptp",
                           .status = status,
                           .gc = gc,
                           .reconcile = reconcile,
+                          .update = &attachment::kRouteUpdate,
                           .description = &kDescription};
 
 }  // namespace cni::ptp

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "pkg/attachment/interface.hpp"
+#include "pkg/attachment/live_routes.hpp"
 #include "pkg/delegate/ipam.hpp"
 #include "pkg/netlink/link.hpp"
 #include "pkg/types/error.hpp"
@@ -113,6 +114,7 @@ const skel::Plugin plugin{.name = "tap",
                           .check = check,
                           .status = status,
                           .gc = delegate::ipam_gc,
+                          .update = &attachment::kRouteUpdate,
                           .command = create_command,
                           .description = &kDescription};
 

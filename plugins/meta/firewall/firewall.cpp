@@ -1,6 +1,7 @@
 #include "plugins/meta/firewall/firewall.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include "pkg/netfilter/firewall.hpp"
 #include "pkg/types/error.hpp"
@@ -57,6 +58,18 @@ void gc(const skel::Request& request) {
                          parse_readable(request));
 }
 
+constexpr std::array<std::string_view, 3> kLiveKeys = {"ingressPolicy", "egressDeny",
+                                                       "egressAllow"};
+
+void validate_update(const skel::Request& now) { (void)parse(now); }
+
+Result update(const skel::Request& was, const skel::Request& now, os::Undo& undo) {
+  netfilter::replace_firewall(parse(was), parse(now), undo);
+  return *now.config.prev_result();
+}
+
+constexpr skel::LiveUpdate kUpdate{.keys = kLiveKeys, .validate = validate_update, .apply = update};
+
 }  // namespace
 
 const skel::Plugin plugin{.name = "firewall",
@@ -66,6 +79,7 @@ const skel::Plugin plugin{.name = "firewall",
                           .status = status,
                           .gc = gc,
                           .reconcile = reconcile,
+                          .update = &kUpdate,
                           .versions = kVersions,
                           .description = &kDescription};
 

@@ -1,5 +1,6 @@
 #include "plugins/meta/portmap/portmap.hpp"
 
+#include <array>
 #include <optional>
 
 #include "pkg/netfilter/port_map.hpp"
@@ -129,6 +130,20 @@ void gc(const skel::Request& request) {
                          search_path(request));
 }
 
+// What can change of a running container: everything but the backend.
+constexpr std::array<std::string_view, 7> kLiveKeys = {
+    "runtimeConfig.portMappings", "snat",         "masqAll",     "markMasqBit",
+    "externalSetMarkChain",       "conditionsV4", "conditionsV6"};
+
+void validate_update(const skel::Request& now) { (void)parse(now); }
+
+Result update(const skel::Request& was, const skel::Request& now, os::Undo& undo) {
+  netfilter::replace_port_map(spec_of(was, parse(was)), spec_of(now, parse(now)), undo);
+  return *now.config.prev_result();
+}
+
+constexpr skel::LiveUpdate kUpdate{.keys = kLiveKeys, .validate = validate_update, .apply = update};
+
 }  // namespace
 
 const skel::Plugin plugin{.name = "portmap",
@@ -138,6 +153,7 @@ const skel::Plugin plugin{.name = "portmap",
                           .status = status,
                           .gc = gc,
                           .reconcile = reconcile,
+                          .update = &kUpdate,
                           .description = &kDescription};
 
 }  // namespace cni::portmap

@@ -65,6 +65,12 @@ bool filters_with_nftables(const json& config) {
          has_elements(config, "egressAllow");
 }
 
+bool limits_with_htb(const json& config) {
+  return text_of(config, "qdisc") == "htb" || has_elements(config, "shapedSubnets") ||
+         has_elements(config, "unshapedSubnets");
+}
+bool limits_with_tbf(const json& config) { return !limits_with_htb(config); }
+
 constexpr std::string_view kIpv4Addresses = "IPv4 addresses";
 constexpr std::string_view kIpv6Addresses = "IPv6 addresses";
 constexpr std::string_view kForwarding = "net/ipv4/ip_forward=1";
@@ -86,6 +92,12 @@ constexpr Need kNeeds[] = {
     {"bridge", Needed::kSysctl, kForwarding, "isGateway", is_gateway},
     {"bridge", Needed::kSysctl, kForwarding6, "isGateway, IPv6 addresses"},
     {"bridge", Needed::kSysctl, kIpv6Enabled, kIpv6Addresses},
+
+    {"bandwidth", Needed::kLinkType, "ifb"},
+    {"bandwidth", Needed::kQdisc, "ingress"},
+    {"bandwidth", Needed::kQdisc, "tbf", "qdisc tbf", limits_with_tbf},
+    {"bandwidth", Needed::kQdisc, "htb", "qdisc htb, shapedSubnets, unshapedSubnets",
+     limits_with_htb},
 
     {"dummy", Needed::kLinkType, "dummy"},
     {"dummy", Needed::kSysctl, kIpv6Enabled, kIpv6Addresses},
@@ -132,8 +144,8 @@ constexpr Need kNeeds[] = {
     {"tuning", Needed::kFolder, "/run/cni/tuning"},
 };
 
-constexpr std::string_view kPlugins[] = {"dummy",   "tap", "firewall", "host-local", "static",
-                                         "portmap", "sbr", "tuning",   "vrf"};
+constexpr std::string_view kPlugins[] = {"dummy",   "tap",       "firewall", "host-local", "static",
+                                         "portmap", "bandwidth", "sbr",      "tuning",     "vrf"};
 
 }  // namespace
 
@@ -160,6 +172,8 @@ std::string describe(const Need& need, const json& config) {
       return std::string(need.argument);
     case Needed::kLinkType:
       return cat("link type ", need.argument);
+    case Needed::kQdisc:
+      return cat("queueing discipline ", need.argument);
     case Needed::kBridgeVlans:
       return "bridge VLAN filtering";
     case Needed::kTunDevice:

@@ -11,6 +11,7 @@ namespace cni::cnitool {
 enum class Needed {
   kCapability,   // CAP_NET_ADMIN
   kLinkType,     // ipvlan
+  kQdisc,        // tbf
   kBridgeVlans,  // VLAN filtering of bridges
   kTunDevice,
   kRoutingRules,  // by source address; IPv4 or IPv6

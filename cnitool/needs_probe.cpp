@@ -11,8 +11,10 @@
 #include "pkg/netfilter/masquerade.hpp"
 #include "pkg/netlink/bridge_vlan.hpp"
 #include "pkg/netlink/new_link.hpp"
+#include "pkg/netlink/qdisc.hpp"
 #include "pkg/netlink/rule.hpp"
 #include "pkg/netlink/tap.hpp"
+#include "pkg/ns/netns.hpp"
 #include "pkg/os/file.hpp"
 #include "pkg/types/error.hpp"
 
@@ -51,6 +53,23 @@ std::string missing_link_type(std::string_view kind) {
   return complaint([&] {
     netlink::Socket socket = netlink::Socket::open();
     netlink::require_link_kind(socket, kind);
+  });
+}
+
+// Asked in a namespace that nobody sees.
+std::string missing_qdisc(std::string_view kind) {
+  if (!has_capability(CAP_NET_ADMIN)) return std::string(kNotAskable);
+  return complaint([&] {
+    const ns::Netns fresh = ns::Netns::make();
+    netlink::Socket socket = netlink::Socket::open_in(fresh);
+    const netlink::LinkIndex lo = netlink::get_link(socket, "lo").index;
+    if (kind == "tbf") {
+      netlink::add_tbf(socket, lo, {.rate = 1'000'000, .limit = 100'000, .buffer = 1'000'000});
+    } else if (kind == "htb") {
+      netlink::add_htb(socket, lo, 0);
+    } else {
+      netlink::add_ingress_qdisc(socket, lo);
+    }
   });
 }
 
@@ -100,6 +119,8 @@ std::string missing_here(const Need& need, const json& config, std::string_view 
       return missing_capability(need.argument);
     case Needed::kLinkType:
       return missing_link_type(need.argument);
+    case Needed::kQdisc:
+      return missing_qdisc(need.argument);
     case Needed::kBridgeVlans:
       return missing_bridge_vlans();
     case Needed::kTunDevice:

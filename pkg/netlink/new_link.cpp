@@ -167,4 +167,12 @@ void add_dummy(Socket& socket, const DummySpec& spec) {
   create_link(socket, message, "dummy", spec.name);
 }
 
+void add_ifb(Socket& socket, const IfbSpec& spec) {
+  Message message = new_link(spec.name);
+  if (spec.mtu != 0) message.put_u32(IFLA_MTU, spec.mtu);
+  message.put_u32(IFLA_TXQLEN, 0);
+  put_kind(message, "ifb", [](Message&) {});
+  create_link(socket, message, "ifb", spec.name);
+}
+
 }  // namespace cni::netlink

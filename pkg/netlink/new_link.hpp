@@ -88,4 +88,12 @@ struct DummySpec {
 };
 void add_dummy(Socket& socket, const DummySpec& spec);
 
+// An interface that takes what is redirected to it, queues it and gives it back (ifb). Without a
+// queue of the kernel's own.
+struct IfbSpec {
+  std::string name;
+  std::uint32_t mtu = 0;  // 0: the kernel's default
+};
+void add_ifb(Socket& socket, const IfbSpec& spec);
+
 }  // namespace cni::netlink

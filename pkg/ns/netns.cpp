@@ -51,6 +51,8 @@ bool is_network_namespace(const os::Fd& fd) {
   return ::ioctl(fd.get(), NS_GET_NSTYPE) == CLONE_NEWNET;
 }
 
+constexpr int kFreshNamespace = -1;
+
 struct Job {
   int netns_fd;
   const std::function<void()>& fn;
@@ -60,7 +62,9 @@ struct Job {
 void* run_job(void* argument) {
   auto& job = *static_cast<Job*>(argument);
   try {
-    if (::setns(job.netns_fd, CLONE_NEWNET) != 0) {
+    if (job.netns_fd == kFreshNamespace) {
+      if (::unshare(CLONE_NEWNET) != 0) throw system_error("make a network namespace", errno);
+    } else if (::setns(job.netns_fd, CLONE_NEWNET) != 0) {
       throw system_error("enter the network namespace", errno, Code::kInvalidNetns);
     }
     job.fn();
@@ -68,6 +72,21 @@ void* run_job(void* argument) {
     job.failure = std::current_exception();
   }
   return nullptr;
+}
+
+// A thread of its own: the caller's never leaves its namespace, so there is nothing to restore
+// and nothing that can go wrong in restoring.
+void run_job_on_thread(int netns_fd, const std::function<void()>& fn) {
+  Job job{netns_fd, fn, nullptr};
+  pthread_t thread{};
+  pthread_attr_t attributes;
+  (void)pthread_attr_init(&attributes);
+  (void)pthread_attr_setstacksize(&attributes, kStackSize);  // the default is used if it is refused
+  const int error = pthread_create(&thread, &attributes, run_job, &job);
+  (void)pthread_attr_destroy(&attributes);
+  if (error != 0) throw system_error("start a thread", error);
+  (void)pthread_join(thread, nullptr);  // fails only for a thread that cannot be joined
+  if (job.failure) std::rethrow_exception(job.failure);
 }
 
 }  // namespace
@@ -114,19 +133,12 @@ bool Netns::is_same(const Netns& other) const {
   return mine.st_dev == theirs.st_dev && mine.st_ino == theirs.st_ino;
 }
 
-void Netns::run_on_thread(const std::function<void()>& fn) const {
-  // A thread of its own: the caller's never leaves its namespace, so there is nothing to restore
-  // and nothing that can go wrong in restoring.
-  Job job{fd(), fn, nullptr};
-  pthread_t thread{};
-  pthread_attr_t attributes;
-  (void)pthread_attr_init(&attributes);
-  (void)pthread_attr_setstacksize(&attributes, kStackSize);  // the default is used if it is refused
-  const int error = pthread_create(&thread, &attributes, run_job, &job);
-  (void)pthread_attr_destroy(&attributes);
-  if (error != 0) throw system_error("start a thread", error);
-  (void)pthread_join(thread, nullptr);  // fails only for a thread that cannot be joined
-  if (job.failure) std::rethrow_exception(job.failure);
+Netns Netns::make() {
+  std::optional<Netns> out;
+  run_job_on_thread(kFreshNamespace, [&] { out = current(); });
+  return *std::move(out);
 }
+
+void Netns::run_on_thread(const std::function<void()>& fn) const { run_job_on_thread(fd(), fn); }
 
 }  // namespace cni::ns

@@ -26,6 +26,9 @@ class Netns {
   // The calling thread's namespace.
   static Netns current();
 
+  // A fresh one, which ends with the object. The calling thread stays where it is.
+  static Netns make();
+
   const std::string& path() const { return path_; }
   int fd() const { return fd_.get(); }
   // Same namespace, whatever the paths.

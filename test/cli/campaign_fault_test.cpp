@@ -24,7 +24,10 @@ class Campaign {
     prepare_host(what_);
     (void)namespaces_->container("warm");
     (void)namespaces_->container("one");
-    for (const char* container : {"warm", "one"}) prepare_container(what_, container);
+    for (const char* container : {"warm", "one"}) {
+      prepare_container(what_, container);
+      connect_container(what_, container);
+    }
     for (const char* command : {"ADD", "DEL"}) {
       const PluginRun run = call(what_.plugin, call_of(what_, command, "warm"));
       INFO(run.describe());
@@ -219,6 +222,15 @@ TEST_CASE("DEL clears what a killed vrf left", "[cli][netns][kind:vrf]") {
 }
 
 TEST_CASE("DEL puts back what a killed tuning changed", "[cli][netns]") { check_killed("tuning"); }
+TEST_CASE("DEL clears what a killed bandwidth left", "[cli][netns][kind:ifb]") {
+  check_killed("bandwidth");
+}
+TEST_CASE("DEL clears what a killed bandwidth with htb left", "[cli][netns][kind:ifb]") {
+  check_killed("bandwidth-htb");
+}
+TEST_CASE("DEL clears what a killed bandwidth left in the container", "[cli][netns][kind:ifb]") {
+  check_killed("bandwidth-in-container");
+}
 
 TEST_CASE("bridge leaves nothing when a program it runs is killed", "[cli][netns]") {
   check_delegate_killed("bridge-masquerade-iptables");
@@ -334,6 +346,16 @@ TEST_CASE("tuning puts all back when a system call fails for want of memory", "[
 }
 TEST_CASE("tuning puts all back when a system call fails on its device", "[cli][netns]") {
   check_failing("tuning", EIO);
+}
+TEST_CASE("bandwidth leaves nothing when a system call fails", "[cli][netns][kind:ifb]") {
+  check_failing("bandwidth", ENOMEM);
+}
+TEST_CASE("bandwidth with htb leaves nothing when a system call fails", "[cli][netns][kind:ifb]") {
+  check_failing("bandwidth-htb", EIO);
+}
+TEST_CASE("bandwidth leaves nothing in the container when a system call fails",
+          "[cli][netns][kind:ifb]") {
+  check_failing("bandwidth-in-container", EIO);
 }
 
 }  // namespace

@@ -22,6 +22,7 @@ constexpr int kContainers = 200;  // each execution takes many times as long
 constexpr int kContainers = 1000;  // a bridge has room for 1023 ports
 #endif
 constexpr int kVlanContainers = 100;
+constexpr int kLimitedContainers = 100;
 constexpr int kWorkers = 64;
 
 std::string name_of(int index) { return "c" + std::to_string(index); }
@@ -179,6 +180,30 @@ TEST_CASE("a hundred containers are tuned at once", "[cli][netns]") {
     });
     check_no_failures(outcome);
     for (int i = 0; i < kTuned; ++i) CHECK(is_tuned(i) == (std::string_view(command) == "ADD"));
+  }
+  CHECK(diff(before, without_shared(take({}))) == "");
+}
+
+TEST_CASE("a hundred containers are limited at once", "[cli][netns][kind:ifb]") {
+  const Scenario& what = scenario("bandwidth");
+  require_for(what);
+  Namespaces namespaces;
+  for (int i = 0; i < kLimitedContainers; ++i) {
+    (void)namespaces.container(name_of(i));
+    connect_container(what, name_of(i));
+  }
+  const Snapshot before = without_shared(take({}));
+  for (const char* command : {"ADD", "CHECK", "DEL"}) {
+    Outcome outcome;
+    for_all(kLimitedContainers, [&](int index) {
+      const std::string name = name_of(index);
+      const bool is_check = std::string_view(command) == "CHECK";
+      const json result =
+          is_check ? json::parse(config_text(what, "1.1.0", nullptr, name)).at("prevResult")
+                   : json();
+      outcome.note(call(what.plugin, call_of(what, command, name, "1.1.0", result)));
+    });
+    check_no_failures(outcome);
   }
   CHECK(diff(before, without_shared(take({}))) == "");
 }

@@ -48,6 +48,7 @@ bool deletes_its_own(const Scenario& what, const Suite& reference) {
   prepare_host(what);
   (void)namespaces.container("one");
   prepare_container(what, "one");
+  connect_container(what, "one");
   REQUIRE(reference.run(what, "ADD", "1.0.0").ok());
   return reference.run(what, "DEL", "1.0.0").ok();
 }
@@ -55,6 +56,7 @@ bool deletes_its_own(const Scenario& what, const Suite& reference) {
 void check_swap(const Scenario& what, const Suite& adder, const Suite& deleter,
                 const std::string& version, const Snapshot& before, bool has_to_succeed,
                 const std::vector<std::string>& allowed) {
+  connect_container(what, "one");
   const PluginRun added = adder.run(what, "ADD", version);
   INFO("ADD: " << added.describe());
   REQUIRE(added.ok());
@@ -71,6 +73,8 @@ void check_swap(const Scenario& what, const Suite& adder, const Suite& deleter,
   INFO("DEL: " << deleted.describe());
   if (has_to_succeed) CHECK(deleted.ok());
   renew_interface(what, "one");
+  // What is on the link goes with it.
+  disconnect_container(what, "one");
   Snapshot after = without_shared(take({"one"}));
   for (auto line = after.lines.begin(); line != after.lines.end();) {
     const bool is_allowed =
@@ -192,6 +196,9 @@ TEST_CASE("tuning is swapped with the reference", "[cli][netns]") {
   check_scenario("tuning-interface");
 }
 TEST_CASE("vrf is swapped with the reference", "[cli][netns][kind:vrf]") { check_scenario("vrf"); }
+TEST_CASE("bandwidth is swapped with the reference", "[cli][netns][kind:ifb]") {
+  check_scenario("bandwidth");
+}
 TEST_CASE("host-local is swapped with the reference", "[cli]") { check_scenario("host-local"); }
 TEST_CASE("static is swapped with the reference", "[cli]") { check_scenario("static"); }
 

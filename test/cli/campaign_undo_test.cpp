@@ -56,6 +56,7 @@ void check_undo(const char* name, int least_steps) {
   prepare_host(what);
   (void)namespaces.container("one");
   prepare_container(what, "one");
+  connect_container(what, "one");
   // A cold host: what attachments share is not there yet, and may stay.
   const Snapshot before = without_shared(take({"one"}));
   CHECK(check_each_step(what, before) >= least_steps);
@@ -135,6 +136,15 @@ TEST_CASE("portmap with nftables is undone from every step", "[netns][nft]") {
 }
 TEST_CASE("tuning is undone from every step", "[netns]") { check_undo("tuning", 1); }
 TEST_CASE("vrf is undone from every step", "[netns][kind:vrf]") { check_undo("vrf", 2); }
+TEST_CASE("bandwidth is undone from every step", "[netns][kind:ifb]") {
+  check_undo("bandwidth", 5);
+}
+TEST_CASE("bandwidth with htb is undone from every step", "[netns][kind:ifb]") {
+  check_undo("bandwidth-htb", 5);
+}
+TEST_CASE("bandwidth in the container is undone from every step", "[netns][kind:ifb]") {
+  check_undo("bandwidth-in-container", 5);
+}
 
 }  // namespace
 }  // namespace cni::test

@@ -72,7 +72,8 @@ void spoil_config(Namespaces& /*unused*/, const Scenario& what, Call& call) {
   config["sysctl"] = {{"kernel.hostname", 1}};
   config["txQLen"] = -1;
   config["vrfname"] = 7;
-  config["runtimeConfig"] = {{"portMappings", {{{"hostPort", "eighty"}}}}};
+  config["runtimeConfig"] = {{"portMappings", {{{"hostPort", "eighty"}}}}, {"bandwidth", 7}};
+  config["ingressRate"] = "fast";
   call.input = config.dump();
 }
 
@@ -116,6 +117,7 @@ void check_deletes(Namespaces& namespaces, const Scenario& what, const Mishap& m
   const Snapshot before = without_shared(take({}));
   (void)namespaces.container("one");
   prepare_container(what, "one");
+  connect_container(what, "one");
   const PluginRun added = call(what.plugin, call_of(what, "ADD", "one"));
   INFO(added.describe());
   REQUIRE(added.ok());
@@ -131,6 +133,7 @@ void check_deletes(Namespaces& namespaces, const Scenario& what, const Mishap& m
     // The kernel takes the links of a namespace away on its own time.
     if (!namespace_exists("one")) settle();
     if (device_is_gone) prepare_host(what);
+    disconnect_container(what, "one");
     CHECK(diff(before, without_shared(take({}))) == "");
   }
   if (namespace_exists("one")) {
@@ -151,6 +154,7 @@ void check_matrix(const char* name) {
   prepare_host(what);
   (void)namespaces.container("warm");
   prepare_container(what, "warm");
+  connect_container(what, "warm");
   for (const char* command : {"ADD", "DEL"}) {
     REQUIRE(call(what.plugin, call_of(what, command, "warm")).ok());
   }
@@ -226,6 +230,12 @@ TEST_CASE("DEL of portmap with iptables tolerates what is missing", "[cli][netns
 }
 TEST_CASE("DEL of portmap with nftables tolerates what is missing", "[cli][netns]") {
   check_matrix("portmap-nftables");
+}
+TEST_CASE("DEL of bandwidth tolerates what is missing", "[cli][netns][kind:ifb]") {
+  check_matrix("bandwidth");
+}
+TEST_CASE("DEL of bandwidth in the container tolerates what is missing", "[cli][netns][kind:ifb]") {
+  check_matrix("bandwidth-in-container");
 }
 
 TEST_CASE("DEL of sbr tolerates what is missing", "[cli][netns]") { check_matrix("sbr"); }

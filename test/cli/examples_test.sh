@@ -42,6 +42,7 @@ run_example() {
     ipvlan/* | dummy/*) needs_kind "${1%%/*}" ;;
     vlan/*) needs_kind vlan id 5 ;;
     vrf/*) needs_kind vrf table 5 ;;
+    bandwidth/*) needs_kind ifb ;;
   esac
   # A name server list and an uplink, as hosts have them.
   echo "nameserver 192.0.2.53" >"$work/resolv.conf"
@@ -187,6 +188,18 @@ tuning_interface() {
   ping_from_container 192.0.2.1
 }
 example tuning/interface.conflist tuning_interface
+bandwidth_limited() {
+  expect_equal "addresses" 10.30.0.2/24 "$(addresses eth0)"
+  local port ifb
+  port=$(jq -r '.interfaces[1].name' /run/cni-exec-plugins/c1/0.result)
+  ifb=$(jq -r '.interfaces[3].name' /run/cni-exec-plugins/c1/0.result)
+  expect_contains "limit towards the container" "$(tc class show dev "$port")" "rate 50Mbit"
+  expect_contains "limit from the container" "$(tc class show dev "$ifb")" "rate 20Mbit"
+  expect_contains "left out towards the container" "$(tc filter show dev "$port")" "match 0a1e0000/ffffff00 at 12"
+  expect_contains "left out from the container" "$(tc filter show dev "$ifb")" "match 0a1e0000/ffffff00 at 16"
+  ping_from_container 10.30.0.1
+}
+example bandwidth/limited.conflist bandwidth_limited
 
 macvlan_uplink() {
   expect_equal "addresses" 192.0.2.10/24 "$(addresses eth0)"

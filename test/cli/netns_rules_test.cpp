@@ -108,6 +108,7 @@ TEST_CASE("ADD names CNI_NETNS in the result as it was given", "[cli][netns]") {
     Namespaces namespaces;
     prepare_host(what);
     (void)namespaces.container("one");
+    connect_container(what, "one");
     Call call = call_of(what, "ADD", "one");
     call.netns = "/run/../run/netns//one";
     const PluginRun run = cni::test::call(what.plugin, call);

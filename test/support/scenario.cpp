@@ -1,5 +1,7 @@
 #include "test/support/scenario.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -127,6 +129,31 @@ json addresses_from_chain(std::string_view version, const std::string& container
             {{"version", "6"}, {"interface", 1}, {"address", ipv6}}}}};
 }
 
+// The host's end of a container's link.
+std::string host_end(const std::string& container) { return cat("way-", number_of(container)); }
+
+bool has_end_on_host(const Scenario& what) { return what.name != "bandwidth-in-container"; }
+
+json bandwidth_with(const json& more) {
+  json config = {{"type", "bandwidth"},
+                 {"ingressRate", 8000000},
+                 {"ingressBurst", 800000},
+                 {"egressRate", 16000000},
+                 {"egressBurst", 1600000}};
+  config.update(more);
+  return config;
+}
+
+// What bridge or ptp hands on.
+json link_of_chain(const Scenario& what, const std::string& container) {
+  json interfaces = json::array();
+  if (has_end_on_host(what)) interfaces.push_back({{"name", host_end(container)}});
+  interfaces.push_back({{"name", "eth0"}, {"sandbox", "/run/netns/" + container}});
+  const int index = static_cast<int>(interfaces.size()) - 1;
+  return {{"interfaces", interfaces},
+          {"ips", {{{"version", "4"}, {"interface", index}, {"address", "10.79.0.2/24"}}}}};
+}
+
 // Each container has its own ports of the host, and its own addresses.
 json portmap_of(json config, std::string_view version, const std::string& container) {
   const int port = 10000 + number_of(container);
@@ -226,6 +253,10 @@ std::vector<Scenario> make_scenarios() {
       {"tuning", "tuning", tuned_all()},
       {"tuning-interface", "tuning", tuned_link()},
       {"vrf", "vrf", {{"type", "vrf"}, {"vrfname", "blue"}}},
+      {"bandwidth", "bandwidth", bandwidth_with(json::object())},
+      {"bandwidth-htb", "bandwidth",
+       bandwidth_with({{"unshapedSubnets", {"10.0.0.0/8", "fd00::/8"}}})},
+      {"bandwidth-in-container", "bandwidth", bandwidth_with(json::object())},
   };
 }
 
@@ -317,6 +348,8 @@ bool needs_kind(const Scenario& what) {
   return std::find(kPlugins.begin(), kPlugins.end(), what.plugin) != kPlugins.end();
 }
 
+bool needs_ifb(const Scenario& what) { return what.plugin == "bandwidth"; }
+
 bool needs_bridge_vlans(const Scenario& what) {
   return what.plugin == "bridge" && mentions(what, "-vlan");
 }
@@ -343,11 +376,13 @@ const Scenario& scenario(std::string_view name) {
 void require_for(const Scenario& what) {
   if (needs_bridge_vlans(what)) require_bridge_vlans();
   if (needs_kind(what)) require_kind(what.plugin);
+  if (needs_ifb(what)) require_kind("ifb");
   if (needs_iptables(what)) (void)require_program("iptables");
 }
 
 bool works_here(const Scenario& what) {
   if (needs_kind(what) && !has_kind(what.plugin)) return false;
+  if (needs_ifb(what) && !has_kind("ifb")) return false;
   if (needs_bridge_vlans(what) && !has_bridge_vlans()) return false;
   return !needs_iptables(what) || find_installed("iptables").has_value();
 }
@@ -371,7 +406,7 @@ void prepare_host(const Scenario& what) {
 }
 
 bool hands_on_result(const Scenario& what) {
-  constexpr std::array kChained = {"sbr", "tuning", "vrf"};
+  constexpr std::array kChained = {"bandwidth", "sbr", "tuning", "vrf"};
   return std::find(kChained.begin(), kChained.end(), what.plugin) != kChained.end();
 }
 
@@ -392,6 +427,25 @@ void prepare_container(const Scenario& what, const std::string& container) {
   (void)ip({"-n", container, "link", "set", "lo", "down"});
 }
 
+void connect_container(const Scenario& what, const std::string& container) {
+  if (what.plugin != "bandwidth") return;
+  std::vector<std::string> pair = {"-n",   container, "link", "add", "eth0",
+                                   "type", "veth",    "peer", "name"};
+  pair.push_back(has_end_on_host(what) ? host_end(container) : "eth1");
+  // This process's namespace is the host's.
+  if (has_end_on_host(what)) pair.insert(pair.end(), {"netns", cat(::getpid())});
+  (void)ip(pair);
+  (void)ip({"-n", container, "link", "set", "eth0", "up"});
+  if (has_end_on_host(what)) (void)ip({"link", "set", host_end(container), "up"});
+}
+
+void disconnect_container(const Scenario& what, const std::string& container) {
+  if (what.plugin != "bandwidth") return;
+  if (namespace_exists(container) && find_link_json(container, "eth0")) {
+    (void)ip({"-n", container, "link", "del", "eth0"});
+  }
+}
+
 std::string config_text(const Scenario& what, std::string_view version, const json& prev_result,
                         const std::string& container) {
   json config = what.config;
@@ -404,6 +458,7 @@ std::string config_text(const Scenario& what, std::string_view version, const js
   }
   if (what.plugin == "tuning") config["prevResult"] = addresses_from_chain(version, container);
   if (what.plugin == "vrf") config = vrf_of(std::move(config), version, container);
+  if (what.plugin == "bandwidth") config["prevResult"] = link_of_chain(what, container);
   if (!version.empty()) config["cniVersion"] = version;
   if (!prev_result.is_null()) config["prevResult"] = prev_result;
   return config.dump();

@@ -42,6 +42,11 @@ void renew_interface(const Scenario& what, const std::string& container);
 // Whether the interface is another plugin's, whose result is handed on as it is.
 bool hands_on_result(const Scenario& what);
 
+// Gives a fresh container the interface that a plugin in front would have made, if the plugin needs
+// one; and takes it away again, with its end on the host, if it is there.
+void connect_container(const Scenario& what, const std::string& container);
+void disconnect_container(const Scenario& what, const std::string& container);
+
 inline constexpr std::string_view kNetworkName = "testnet";
 
 // The configuration as the runtime sends it for a container; with prevResult unless that is null.

@@ -115,6 +115,17 @@ void add_network(Snapshot& to, const std::string& netns, const std::string& wher
                         "rule show\nroute show table all\nneigh show nud permanent\n"));
 }
 
+// Queueing disciplines that somebody has put there.
+void add_queues(Snapshot& to, const std::string& netns, const std::string& where) {
+  json queues = json::parse(run_ok_in(netns, {"tc", "-j", "qdisc", "show"}), nullptr, false);
+  if (!queues.is_array()) return;
+  for (json& queue : queues) {
+    if (queue.value("handle", "0:") == "0:") continue;
+    queue.erase("refcnt");
+    to.lines.insert(cat(where, "qdisc ", queue.dump()));
+  }
+}
+
 // Elements of a set or map become lines of their own, like rules.
 void add_nft_object(Snapshot& to, const std::string& where, json object) {
   for (auto& [kind, body] : object.items()) {
@@ -312,6 +323,7 @@ Snapshot take(const std::vector<std::string>& containers, const std::vector<std:
       continue;
     }
     add_network(out, netns, where);
+    add_queues(out, netns, where);
     add_nft(out, netns, where);
     add_legacy_iptables(out, netns, where);
     add_sysctls(out, netns, where);

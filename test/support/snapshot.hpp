@@ -7,9 +7,9 @@
 
 namespace cni::test {
 
-// One line for each object: link, address, route, rule, permanent neighbour, nftables object,
-// sysctl, file. What changes by itself (handles, counters, indexes, timers, automatic link-local
-// addresses, carrier) is left out.
+// One line for each object: link, address, route, rule, permanent neighbour, queueing discipline,
+// nftables object, sysctl, file. What changes by itself (handles, counters, indexes, timers,
+// automatic link-local addresses, carrier) is left out.
 struct Snapshot {
   std::multiset<std::string> lines;
 

@@ -34,7 +34,8 @@ constexpr Option kOptions[] = {
      "Show what each plugin and each of its delegates took: a table on stderr, or in the JSON "
      "document."},
     {"dry-run", 0, "", Complete::kNothing,
-     "Check the names and find all plugins, show what would be run, and run nothing."},
+     "Check the names and find all plugins, show what would be run or changed, and change "
+     "nothing."},
     {"keep-going", 0, "", Complete::kNothing,
      "Go on with the other plugins after one that failed, and report all failures."},
     {"valid", 0, "ID/IFNAME", Complete::kNothing,

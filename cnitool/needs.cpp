@@ -118,7 +118,12 @@ constexpr Need kNeeds[] = {
     {"vlan", Needed::kLinkType, "vlan"},
     {"vlan", Needed::kSysctl, kIpv6Enabled, kIpv6Addresses},
 
+    {"vrf", Needed::kLinkType, "vrf"},
+
     {"host-local", Needed::kFolder, "/var/lib/cni/networks"},
+
+    {"sbr", Needed::kRoutingRules, "IPv4"},
+    {"sbr", Needed::kRoutingRules, "IPv6", kIpv6Addresses},
 
     {"portmap", Needed::kMasquerade, "", "no backend", publishes_with_any},
     {"portmap", Needed::kIptables, "", "backend iptables", publishes_with_iptables},
@@ -127,9 +132,8 @@ constexpr Need kNeeds[] = {
     {"tuning", Needed::kFolder, "/run/cni/tuning"},
 };
 
-constexpr std::string_view kPlugins[] = {
-    "loopback", "bridge", "ptp",      "macvlan",    "ipvlan", "vlan",    "host-device",
-    "dummy",    "tap",    "firewall", "host-local", "static", "portmap", "tuning"};
+constexpr std::string_view kPlugins[] = {"dummy",   "tap", "firewall", "host-local", "static",
+                                         "portmap", "sbr", "tuning",   "vrf"};
 
 }  // namespace
 
@@ -160,6 +164,8 @@ std::string describe(const Need& need, const json& config) {
       return "bridge VLAN filtering";
     case Needed::kTunDevice:
       return "/dev/net/tun";
+    case Needed::kRoutingRules:
+      return cat("routing rules for ", need.argument);
     case Needed::kNftables:
       return "nftables";
     case Needed::kIptables:

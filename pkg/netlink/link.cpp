@@ -58,6 +58,8 @@ void read_link_info(const Attributes& info, Link& link) {
     link.vlan_id = info.nested(IFLA_INFO_DATA, IFLA_VLAN_MAX).u16(IFLA_VLAN_ID);
   } else if (link.kind == "tun") {
     link.tun = read_tun(info.nested(IFLA_INFO_DATA, IFLA_TUN_MAX));
+  } else if (link.kind == "vrf") {
+    link.vrf_table = info.nested(IFLA_INFO_DATA, IFLA_VRF_MAX).u32(IFLA_VRF_TABLE);
   }
   if (link.kind == "bridge") {
     const Attributes data = info.nested(IFLA_INFO_DATA, IFLA_BR_MAX);
@@ -67,7 +69,11 @@ void read_link_info(const Attributes& info, Link& link) {
     }
     link.default_pvid = data.u16(IFLA_BR_VLAN_DEFAULT_PVID);
   }
-  if (info.text(IFLA_INFO_SLAVE_KIND) == "bridge") {
+  const std::string port_kind = info.text(IFLA_INFO_SLAVE_KIND);
+  if (port_kind == "vrf") {
+    link.vrf_table = info.nested(IFLA_INFO_SLAVE_DATA, IFLA_VRF_PORT_MAX).u32(IFLA_VRF_PORT_TABLE);
+  }
+  if (port_kind == "bridge") {
     const Attributes port = info.nested(IFLA_INFO_SLAVE_DATA, IFLA_BRPORT_MAX);
     link.hairpin = port.u8(IFLA_BRPORT_MODE) != 0;
     link.isolated = port.u8(IFLA_BRPORT_ISOLATED) != 0;
@@ -217,6 +223,17 @@ std::vector<Link> list_links(Socket& socket, std::string_view kind) {
     if (link.kind == kind) found.push_back(std::move(link));
   };
   socket.dump(message, cat("list ", kind, " links"), take, [&] { found.clear(); });
+  return found;
+}
+
+bool has_ports(Socket& socket, LinkIndex master) {
+  Message message(RTM_GETLINK, 0);
+  message.header(ifinfomsg{}).put_u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+  message.put_u32(IFLA_MASTER, static_cast<std::uint32_t>(master));
+  bool found = false;
+  const auto take = [&](const nlmsghdr* reply) { found |= read_link(reply).master == master; };
+  socket.dump(message, cat("list the ports of link ", static_cast<int>(master)), take,
+              [&] { found = false; });
   return found;
 }
 

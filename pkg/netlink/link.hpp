@@ -65,6 +65,7 @@ struct Link {
   std::optional<bool> hairpin;           // of a bridge port
   std::optional<bool> vlan_filtering;    // of a bridge; absent if the kernel cannot
   std::uint16_t default_pvid = 0;        // of a bridge: the VLAN that new ports get; 0: none
+  std::uint32_t vrf_table = 0;           // of a VRF and of its ports: where they look for routes
 
   bool is_up() const;
   // Set by somebody, not needed by something that stands on the link.
@@ -98,6 +99,9 @@ std::optional<Link> find_link_if(Socket& socket, const std::function<bool(const 
 // The links of one type ("ipvlan") in the socket's namespace; only these leave the kernel, which
 // filters.
 std::vector<Link> list_links(Socket& socket, std::string_view kind);
+
+// Whether any link has that one as its master; the kernel filters.
+bool has_ports(Socket& socket, LinkIndex master);
 
 // Several changes of one link in one message, applied together in the kernel's order. Unset ones
 // are left alone.

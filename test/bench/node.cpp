@@ -42,9 +42,9 @@ Call Node::call(const std::string& plugin, const std::string& command, const std
   };
 }
 
-Duration Node::run(const Call& call) const {
+Duration Node::run(const Call& call, std::string* output) const {
   host_.enter();
-  return time_of(call);
+  return time_of(call, output);
 }
 
 void load_iptables(const Node& node, const std::string& rules) {

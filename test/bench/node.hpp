@@ -36,7 +36,7 @@ class Node {
   Call call(const std::string& plugin, const std::string& command, const std::string& config,
             const std::string& programs) const;
   // As time_of, with this node's host around the plugin.
-  Duration run(const Call& call) const;
+  Duration run(const Call& call, std::string* output = nullptr) const;
 
   const Namespace& host() const { return host_; }
   const Namespace& container() const { return container_; }

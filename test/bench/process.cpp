@@ -72,7 +72,7 @@ void become(const Call& call, int input, int output) {
 
 }  // namespace
 
-Duration time_of(const Call& call) {
+Duration time_of(const Call& call, std::string* printed) {
   Call copy = call;
   std::vector<std::string> arguments{call.path};
   const std::vector<char*> argv = pointers(arguments);
@@ -95,6 +95,7 @@ Duration time_of(const Call& call) {
   (void)::posix_spawn_file_actions_destroy(&actions);
   if (error != 0) throw std::runtime_error(cni::cat("cannot start ", call.path));
   expect_success(call, status, output);
+  if (printed != nullptr) *printed = content_of(output);
   return end - start;
 }
 

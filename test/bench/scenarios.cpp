@@ -11,6 +11,7 @@
 #include "pkg/types/address.hpp"
 #include "pkg/types/error.hpp"
 #include "test/bench/attachment.hpp"
+#include "test/bench/chain.hpp"
 #include "test/bench/contest.hpp"
 #include "test/bench/masqueraded.hpp"
 #include "test/bench/node.hpp"
@@ -165,7 +166,8 @@ std::vector<Row> run_scenarios(const Options& options) {
                         {"bridge", measure_bridge},
                         {"ipMasq", measure_masqueraded},
                         {"host-local", measure_held_addresses},
-                        {"portmap", measure_published_ports}};
+                        {"portmap", measure_published_ports},
+                        {"chain", measure_chain}};
   std::vector<Row> rows;
   bool is_known = false;
   for (const Part& part : parts) {

@@ -41,6 +41,7 @@ class Campaign {
     const PluginRun run = call(what_.plugin, call_of(what_, "DEL", "one"));
     INFO("DEL: " << run.describe());
     CHECK(run.ok());
+    renew_interface(what_, "one");
   }
 
   std::string left() const { return diff(before_, without_shared(take({"one"}))); }
@@ -199,6 +200,10 @@ TEST_CASE("DEL clears what a killed firewall left", "[cli][netns]") {
 TEST_CASE("DEL clears what a killed firewall with nftables left", "[cli][netns][nft]") {
   check_killed("firewall-nftables");
 }
+TEST_CASE("DEL clears what a killed sbr left", "[cli][netns]") { check_killed("sbr"); }
+TEST_CASE("DEL clears what a killed sbr with hints left", "[cli][netns]") {
+  check_killed("sbr-hints");
+}
 TEST_CASE("DEL clears what a killed host-local left", "[cli][netns]") {
   check_killed("host-local");
 }
@@ -208,6 +213,9 @@ TEST_CASE("DEL clears what a killed portmap with iptables left", "[cli][netns]")
 }
 TEST_CASE("DEL clears what a killed portmap with nftables left", "[cli][netns]") {
   check_killed("portmap-nftables");
+}
+TEST_CASE("DEL clears what a killed vrf left", "[cli][netns][kind:vrf]") {
+  check_plugin_killed("vrf");
 }
 
 TEST_CASE("DEL puts back what a killed tuning changed", "[cli][netns]") { check_killed("tuning"); }
@@ -296,6 +304,15 @@ TEST_CASE("firewall leaves nothing when a system call fails on its device", "[cl
 }
 TEST_CASE("firewall with nftables leaves nothing when a system call fails", "[cli][netns][nft]") {
   check_failing("firewall-nftables", ENOMEM);
+}
+TEST_CASE("sbr leaves nothing when a system call fails for want of memory", "[cli][netns]") {
+  check_failing("sbr", ENOMEM);
+}
+TEST_CASE("sbr leaves nothing when a system call fails on its device", "[cli][netns]") {
+  check_failing("sbr-hints", EIO);
+}
+TEST_CASE("vrf leaves nothing when a system call fails", "[cli][netns][kind:vrf]") {
+  check_plugin_failing("vrf", ENOMEM);
 }
 TEST_CASE("host-local leaves nothing when a system call fails for want of memory", "[cli][netns]") {
   check_failing("host-local", ENOMEM);

@@ -70,6 +70,7 @@ void check_swap(const Scenario& what, const Suite& adder, const Suite& deleter,
       deleter.run(what, "DEL", version, has_check(version) ? added.document : json());
   INFO("DEL: " << deleted.describe());
   if (has_to_succeed) CHECK(deleted.ok());
+  renew_interface(what, "one");
   Snapshot after = without_shared(take({"one"}));
   for (auto line = after.lines.begin(); line != after.lines.end();) {
     const bool is_allowed =
@@ -180,9 +181,17 @@ TEST_CASE("portmap with nftables is swapped with the reference", "[cli][netns][n
   // What leads to the container stays until our DEL, GC or an ADD for the port.
   check_scenario("portmap-nftables", {"nft element of cni_hostport"});
 }
+TEST_CASE("sbr is swapped with the reference", "[cli][netns]") {
+  // The reference leaves the routes to the end of the link, and no rule leads to them.
+  check_scenario("sbr", {"\"table\":\"10"});
+}
+TEST_CASE("sbr with a table is swapped with the reference", "[cli][netns]") {
+  check_scenario("sbr-table");
+}
 TEST_CASE("tuning is swapped with the reference", "[cli][netns]") {
   check_scenario("tuning-interface");
 }
+TEST_CASE("vrf is swapped with the reference", "[cli][netns][kind:vrf]") { check_scenario("vrf"); }
 TEST_CASE("host-local is swapped with the reference", "[cli]") { check_scenario("host-local"); }
 TEST_CASE("static is swapped with the reference", "[cli]") { check_scenario("static"); }
 

@@ -34,8 +34,7 @@ void forget_path(Namespaces& namespaces, const Scenario& what, Call& call) {
   // Nothing on the host leads to what is in a namespace that nobody names: a virtual link ends with
   // the namespace, and a device of the host's comes back.
   const bool has_end_on_host = what.plugin == "bridge" || what.plugin == "ptp";
-  const bool makes_link = what.plugin != "loopback" && what.plugin != "tuning";
-  if (!has_end_on_host && makes_link) namespaces.remove_container("one");
+  if (!has_end_on_host && makes_link(what)) namespaces.remove_container("one");
 }
 
 void plain_file(Namespaces& namespaces, const Scenario& /*unused*/, Call& call) {
@@ -68,8 +67,11 @@ void spoil_config(Namespaces& /*unused*/, const Scenario& what, Call& call) {
   config["vlanId"] = 4096;
   config["device"] = json::array();
   config["snat"] = "maybe";
+  config["gateways"] = "10.1.0.1";
+  config["addSourceHints"] = 1;
   config["sysctl"] = {{"kernel.hostname", 1}};
   config["txQLen"] = -1;
+  config["vrfname"] = 7;
   config["runtimeConfig"] = {{"portMappings", {{{"hostPort", "eighty"}}}}};
   call.input = config.dump();
 }
@@ -132,8 +134,11 @@ void check_deletes(Namespaces& namespaces, const Scenario& what, const Mishap& m
     CHECK(diff(before, without_shared(take({}))) == "");
   }
   if (namespace_exists("one")) {
-    // tuning changes a link that is another plugin's.
-    if (what.plugin != "tuning") CHECK_FALSE(find_link_json("one", "eth0"));
+    if (what.plugin == "vrf") {
+      CHECK(ip({"-n", "one", "-j", "link", "show", "type", "vrf"}).empty());
+    } else if (makes_link(what)) {
+      CHECK_FALSE(find_link_json("one", "eth0"));
+    }
     namespaces.remove_container("one");
   }
   (void)::unlink("/run/netns/one");
@@ -223,7 +228,12 @@ TEST_CASE("DEL of portmap with nftables tolerates what is missing", "[cli][netns
   check_matrix("portmap-nftables");
 }
 
+TEST_CASE("DEL of sbr tolerates what is missing", "[cli][netns]") { check_matrix("sbr"); }
+TEST_CASE("DEL of sbr with a table tolerates what is missing", "[cli][netns]") {
+  check_matrix("sbr-table");
+}
 TEST_CASE("DEL of tuning tolerates what is missing", "[cli][netns]") { check_matrix("tuning"); }
+TEST_CASE("DEL of vrf tolerates what is missing", "[cli][netns][kind:vrf]") { check_matrix("vrf"); }
 
 // No version at all is the first one.
 bool speaks(const std::string& plugin, std::string_view version) {

@@ -132,8 +132,9 @@ constexpr Need kNeeds[] = {
     {"tuning", Needed::kFolder, "/run/cni/tuning"},
 };
 
-constexpr std::string_view kPlugins[] = {"dummy",   "tap", "firewall", "host-local", "static",
-                                         "portmap", "sbr", "tuning",   "vrf"};
+constexpr std::string_view kPlugins[] = {
+    "loopback", "bridge",   "ptp",        "macvlan", "ipvlan",  "vlan", "host-device", "dummy",
+    "tap",      "firewall", "host-local", "static",  "portmap", "sbr",  "tuning",      "vrf"};
 
 }  // namespace
 

@@ -144,8 +144,10 @@ constexpr Need kNeeds[] = {
     {"tuning", Needed::kFolder, "/run/cni/tuning"},
 };
 
-constexpr std::string_view kPlugins[] = {"dummy",   "tap",       "firewall", "host-local", "static",
-                                         "portmap", "bandwidth", "sbr",      "tuning",     "vrf"};
+constexpr std::string_view kPlugins[] = {
+    "loopback",    "bridge",    "ptp", "macvlan",  "ipvlan",     "vlan",
+    "host-device", "dummy",     "tap", "firewall", "host-local", "static",
+    "portmap",     "bandwidth", "sbr", "tuning",   "vrf"};
 
 }  // namespace
 

@@ -307,16 +307,6 @@ void make_interface_for_vrf(const std::string& container) {
   wait_for_local_route("/run/netns/" + container, ipv6.substr(0, ipv6.find('/')));
 }
 
-// Waits for the route that the kernel makes in the background once an address can be used.
-void wait_for_local_route(const std::string& netns, const std::string& address) {
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(2);
-  while (ip_in(netns, {"-j", "-6", "route", "show", "table", "local", address}).empty()) {
-    if (std::chrono::steady_clock::now() > deadline) {
-      throw std::runtime_error(address + " has no local route");
-    }
-  }
-}
-
 // A link with addresses and routes, as a plugin in front of a chained one would have made it.
 void make_link_with_addresses(const std::string& container) {
   if (!find_link_json(container, "eth0")) {

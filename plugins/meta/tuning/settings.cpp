@@ -67,13 +67,20 @@ void change(netlink::Socket& socket, const Link& link, const LinkChange& wanted,
   }
 }
 
-// The parameter's value; absent if it cannot be read although it is there.
+// Some parameters can only be written, and net/ipv6/conf/IFNAME/stable_secret (EIO) has no value at
+// first. Any other failure must not be taken for that: the value would never be put back.
+bool has_no_value(const Parameter& parameter, int error) {
+  if (error == EIO) return parameter.name().ends_with("/stable_secret");
+  return error == EACCES || error == EPERM || error == EINVAL;
+}
+
+// The parameter's value; absent if it has none that can be read although it is there.
 std::optional<std::string> readable_value(const Parameter& parameter) {
   try {
     return parameter.read();
   } catch (const Error& error) {
-    if (error.sys_errno == ENOENT || error.sys_errno == ENOTDIR) throw;
-    return std::nullopt;
+    if (has_no_value(parameter, error.sys_errno)) return std::nullopt;
+    throw;
   }
 }
 
@@ -219,8 +226,8 @@ void apply(Container& container, const Settings& settings) {
 void restore(Container& container, const Settings& settings, ErrorList& errors) {
   const auto link = netlink::find_link(container.socket, container.ifname);
   if (link) {
-    for (const auto& [wanted, operation] : changes_of(*link, settings)) {
-      errors.run([&] { change(container.socket, *link, wanted, operation); });
+    for (const auto& step : changes_of(*link, settings)) {
+      errors.run([&] { change(container.socket, *link, step.first, step.second); });
     }
   }
   if (settings.sysctls.empty()) return;

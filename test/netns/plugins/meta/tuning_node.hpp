@@ -55,8 +55,19 @@ class TuningNode : public PluginNode {
             {"ips", {{{"interface", 2}, {"address", "10.1.0.2/24"}}}}};
   }
 
-  // All that `ip` says of the interface.
-  json link() const { return find_link_json("c1", ifname_).value(); }
+  // All that `ip` says of the interface, without what the kernel finds out of its carrier in the
+  // background.
+  json link() const {
+    json link = find_link_json("c1", ifname_).value();
+    link.erase("operstate");
+    json flags = json::array();
+    for (const json& flag : link.at("flags")) {
+      const bool is_of_carrier = flag == "NO-CARRIER" || flag == "LOWER_UP" || flag == "M-DOWN";
+      if (!is_of_carrier) flags.push_back(flag);
+    }
+    link["flags"] = flags;
+    return link;
+  }
   std::optional<std::string> value(const std::string& path) const { return sysctl("c1", path); }
   void set(const std::string& path, const std::string& to) const {
     (void)run_ok_in("c1", {"sysctl", "-q", "-w", path + "=" + to});

@@ -13,6 +13,7 @@ enum class Needed {
   kLinkType,     // ipvlan
   kBridgeVlans,  // VLAN filtering of bridges
   kTunDevice,
+  kRoutingRules,  // by source address; IPv4 or IPv6
   kNftables,
   kIptables,
   kMasquerade,  // one of the two

@@ -43,6 +43,7 @@ Address read_address(const nlmsghdr* message) {
   address.prefix.length = header.ifa_prefixlen;
   address.flags = attributes.u32(IFA_FLAGS, header.ifa_flags);
   address.scope = header.ifa_scope;
+  address.link = LinkIndex{static_cast<int>(header.ifa_index)};
   return address;
 }
 
@@ -55,7 +56,9 @@ void dump_addresses(Socket& socket, LinkIndex index, std::uint8_t family,
   message.header(header);
   const auto take_of_link = [&](const nlmsghdr* reply) {
     // Before Linux 5.0 all links' addresses come.
-    if (body_of<ifaddrmsg>(reply).ifa_index == static_cast<unsigned>(index)) take(reply);
+    const bool is_meant = index == LinkIndex::kNone ||
+                          body_of<ifaddrmsg>(reply).ifa_index == static_cast<unsigned>(index);
+    if (is_meant) take(reply);
   };
   try {
     socket.dump(message, cat("list addresses of link ", static_cast<int>(index)), take_of_link,

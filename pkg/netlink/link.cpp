@@ -97,6 +97,7 @@ Link read_link(const nlmsghdr* message) {
   link.permanent_mac = mac_of(attributes, IFLA_PERM_ADDRESS);
   link.bus_device = attributes.text(IFLA_PARENT_DEV_NAME);
   link.mtu = attributes.u32(IFLA_MTU);
+  link.tx_queue_length = attributes.u32(IFLA_TXQLEN);
   link.state = OperState{attributes.u8(IFLA_OPERSTATE)};
   link.master = LinkIndex{static_cast<int>(attributes.u32(IFLA_MASTER))};
   link.parent = LinkIndex{static_cast<int>(attributes.u32(IFLA_LINK))};
@@ -150,6 +151,8 @@ std::string_view to_string(OperState state) {
 }
 
 bool Link::is_up() const { return (flags & IFF_UP) != 0; }
+bool Link::is_promiscuous() const { return (flags & IFF_PROMISC) != 0; }
+bool Link::is_all_multicast() const { return (flags & IFF_ALLMULTI) != 0; }
 
 void check_link_name(std::string_view name) {
   const bool bad_character = std::any_of(name.begin(), name.end(), [](char c) {
@@ -244,6 +247,7 @@ void change_link(Socket& socket, LinkIndex index, const LinkChange& change,
   };
   set_flag(change.up, IFF_UP);
   set_flag(change.promiscuous, IFF_PROMISC);
+  set_flag(change.all_multicast, IFF_ALLMULTI);
 
   Message message(RTM_SETLINK, 0);
   message.header(header);
@@ -253,6 +257,7 @@ void change_link(Socket& socket, LinkIndex index, const LinkChange& change,
   if (change.master) message.put_u32(IFLA_MASTER, static_cast<std::uint32_t>(*change.master));
   if (change.mac) message.put_mac(IFLA_ADDRESS, *change.mac);
   if (change.mtu) message.put_u32(IFLA_MTU, *change.mtu);
+  if (change.tx_queue_length) message.put_u32(IFLA_TXQLEN, *change.tx_queue_length);
   if (change.tag) {
     message.nest(IFLA_AF_SPEC, [&](Message& families) {
       families.nest(AF_INET, [&](Message& ipv4) {

@@ -200,6 +200,10 @@ TEST_CASE("DEL clears what a killed firewall left", "[cli][netns]") {
 TEST_CASE("DEL clears what a killed firewall with nftables left", "[cli][netns][nft]") {
   check_killed("firewall-nftables");
 }
+TEST_CASE("DEL clears what a killed sbr left", "[cli][netns]") { check_killed("sbr"); }
+TEST_CASE("DEL clears what a killed sbr with hints left", "[cli][netns]") {
+  check_killed("sbr-hints");
+}
 TEST_CASE("DEL clears what a killed host-local left", "[cli][netns]") {
   check_killed("host-local");
 }
@@ -213,6 +217,8 @@ TEST_CASE("DEL clears what a killed portmap with nftables left", "[cli][netns]")
 TEST_CASE("DEL clears what a killed vrf left", "[cli][netns][kind:vrf]") {
   check_plugin_killed("vrf");
 }
+
+TEST_CASE("DEL puts back what a killed tuning changed", "[cli][netns]") { check_killed("tuning"); }
 
 TEST_CASE("bridge leaves nothing when a program it runs is killed", "[cli][netns]") {
   check_delegate_killed("bridge-masquerade-iptables");
@@ -299,6 +305,12 @@ TEST_CASE("firewall leaves nothing when a system call fails on its device", "[cl
 TEST_CASE("firewall with nftables leaves nothing when a system call fails", "[cli][netns][nft]") {
   check_failing("firewall-nftables", ENOMEM);
 }
+TEST_CASE("sbr leaves nothing when a system call fails for want of memory", "[cli][netns]") {
+  check_failing("sbr", ENOMEM);
+}
+TEST_CASE("sbr leaves nothing when a system call fails on its device", "[cli][netns]") {
+  check_failing("sbr-hints", EIO);
+}
 TEST_CASE("vrf leaves nothing when a system call fails", "[cli][netns][kind:vrf]") {
   check_plugin_failing("vrf", ENOMEM);
 }
@@ -316,6 +328,12 @@ TEST_CASE("portmap with iptables leaves nothing when a system call fails", "[cli
 }
 TEST_CASE("portmap with nftables leaves nothing when a system call fails", "[cli][netns]") {
   check_failing("portmap-nftables", EIO);
+}
+TEST_CASE("tuning puts all back when a system call fails for want of memory", "[cli][netns]") {
+  check_failing("tuning", ENOMEM);
+}
+TEST_CASE("tuning puts all back when a system call fails on its device", "[cli][netns]") {
+  check_failing("tuning", EIO);
 }
 
 }  // namespace

@@ -181,6 +181,16 @@ TEST_CASE("portmap with nftables is swapped with the reference", "[cli][netns][n
   // What leads to the container stays until our DEL, GC or an ADD for the port.
   check_scenario("portmap-nftables", {"nft element of cni_hostport"});
 }
+TEST_CASE("sbr is swapped with the reference", "[cli][netns]") {
+  // The reference leaves the routes to the end of the link, and no rule leads to them.
+  check_scenario("sbr", {"\"table\":\"10"});
+}
+TEST_CASE("sbr with a table is swapped with the reference", "[cli][netns]") {
+  check_scenario("sbr-table");
+}
+TEST_CASE("tuning is swapped with the reference", "[cli][netns]") {
+  check_scenario("tuning-interface");
+}
 TEST_CASE("vrf is swapped with the reference", "[cli][netns][kind:vrf]") { check_scenario("vrf"); }
 TEST_CASE("host-local is swapped with the reference", "[cli]") { check_scenario("host-local"); }
 TEST_CASE("static is swapped with the reference", "[cli]") { check_scenario("static"); }

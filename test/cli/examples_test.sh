@@ -171,6 +171,23 @@ print(socket.create_connection((sys.argv[1], int(sys.argv[2])), 5).recv(100).dec
 }
 example portmap/published.conflist portmap_published
 
+sbr_second_network() {
+  expect_equal "rules" "192.0.2.20 100" "$(ip -n c1 -j rule | jq -r '.[] | select(.src != "all") | "\(.src) \(.table)"')"
+  expect_equal "routes of the table" "192.0.2.0/24 null, default 192.0.2.1" \
+    "$(ip -n c1 -j route show table 100 | jq -r '[.[] | "\(.dst) \(.gateway)"] | sort | join(", ")')"
+  expect_equal "other routes" "[]" "$(ip -n c1 -j route | jq -c .)"
+  nsenter --net=/run/netns/c1 ping -c 1 -i 0.2 -w 5 -I 192.0.2.20 192.0.2.1 >/dev/null || fail "the gateway does not answer"
+}
+example sbr/second-network.conflist sbr_second_network
+tuning_interface() {
+  expect_equal "addresses" 10.33.0.2/24 "$(addresses eth0)"
+  expect_equal "mtu and queue" "1400 500" "$(ip -n c1 -j link show eth0 | jq -r '.[] | "\(.mtu) \(.txqlen)"')"
+  expect_equal "parameters" "1024 1" \
+    "$(ip netns exec c1 sysctl -n net.core.somaxconn net.ipv4.conf.eth0.arp_filter | xargs)"
+  ping_from_container 192.0.2.1
+}
+example tuning/interface.conflist tuning_interface
+
 macvlan_uplink() {
   expect_equal "addresses" 192.0.2.10/24 "$(addresses eth0)"
   expect_equal "kind" macvlan "$(ip -n c1 -d -j link show eth0 | jq -r '.[].linkinfo.info_kind')"

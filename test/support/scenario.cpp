@@ -137,6 +137,37 @@ json portmap_of(json config, std::string_view version, const std::string& contai
   return config;
 }
 
+// What the plugin that made the link of prepare_container hands on, in the form of the version.
+json link_with_addresses(std::string_view version, const std::string& container) {
+  if (version == "0.1.0" || version == "0.2.0" || version.empty()) {
+    return {{"ip4", {{"ip", "10.78.0.5/24"}, {"gateway", "10.78.0.1"}}},
+            {"ip6", {{"ip", "fd00:78::5/64"}, {"gateway", "fd00:78::1"}}}};
+  }
+  return {
+      {"interfaces", {{{"name", "eth0"}, {"sandbox", "/run/netns/" + container}}}},
+      {"ips",
+       {{{"version", "4"}, {"interface", 0}, {"address", "10.78.0.5/24"}, {"gateway", "10.78.0.1"}},
+        {{"version", "6"},
+         {"interface", 0},
+         {"address", "fd00:78::5/64"},
+         {"gateway", "fd00:78::1"}}}},
+      {"routes", {{{"dst", "0.0.0.0/0"}}, {{"dst", "::/0"}}}}};
+}
+
+// Every property of the interface, to values that it does not have.
+json tuned_link() {
+  return {{"type", "tuning"}, {"mac", "02:00:00:00:79:02"}, {"promisc", true},
+          {"mtu", 1400},      {"allmulti", true},           {"txQLen", 777}};
+}
+
+json tuned_all() {
+  json config = tuned_link();
+  config["sysctl"] = {{"net.ipv4.conf.IFNAME.arp_notify", "1"},
+                      {"net/ipv6/conf/IFNAME/accept_ra", "0"},
+                      {"net.ipv4.conf.all.proxy_arp", "1"}};
+  return config;
+}
+
 // The interface is there already, with the addresses and routes of what a plugin in front hands on.
 json vrf_of(json config, std::string_view version, const std::string& container) {
   config["prevResult"] = addresses_from_chain(version, container);
@@ -189,6 +220,11 @@ std::vector<Scenario> make_scenarios() {
       {"static", "static", {{"type", "bridge"}, {"ipam", static_addresses()}}},
       {"portmap-iptables", "portmap", {{"type", "portmap"}, {"backend", "iptables"}}},
       {"portmap-nftables", "portmap", {{"type", "portmap"}, {"backend", "nftables"}}},
+      {"sbr", "sbr", {{"type", "sbr"}}},
+      {"sbr-hints", "sbr", {{"type", "sbr"}, {"addSourceHints", true}}},
+      {"sbr-table", "sbr", {{"type", "sbr"}, {"table", 1000}}},
+      {"tuning", "tuning", tuned_all()},
+      {"tuning-interface", "tuning", tuned_link()},
       {"vrf", "vrf", {{"type", "vrf"}, {"vrfname", "blue"}}},
   };
 }
@@ -240,6 +276,37 @@ void make_interface_for_vrf(const std::string& container) {
   wait_for_local_route("/run/netns/" + container, ipv6.substr(0, ipv6.find('/')));
 }
 
+// Waits for the route that the kernel makes in the background once an address can be used.
+void wait_for_local_route(const std::string& netns, const std::string& address) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(2);
+  while (ip_in(netns, {"-j", "-6", "route", "show", "table", "local", address}).empty()) {
+    if (std::chrono::steady_clock::now() > deadline) {
+      throw std::runtime_error(address + " has no local route");
+    }
+  }
+}
+
+// A link with addresses and routes, as a plugin in front of a chained one would have made it.
+void make_link_with_addresses(const std::string& container) {
+  if (!find_link_json(container, "eth0")) {
+    (void)ip({"-n", container, "link", "add", "eth0", "type", "veth", "peer", "name", "wire0"});
+    for (const char* link : {"eth0", "wire0"}) {
+      (void)ip({"-n", container, "link", "set", link, "up"});
+    }
+    (void)ip({"-n", container, "address", "add", "10.78.0.5/24", "dev", "eth0"});
+    (void)ip({"-n", container, "address", "add", "fd00:78::5/64", "dev", "eth0", "nodad"});
+    wait_for_local_route(container, "fd00:78::5");
+  }
+  const std::string routes =
+      "route replace 10.78.0.0/24 dev eth0 proto kernel scope link src 10.78.0.5\n"
+      "route replace default via 10.78.0.1 dev eth0 mtu 1400\n"
+      "route replace 192.0.2.0/24 via 10.78.0.254 dev eth0 metric 7\n"
+      "route replace fd00:78::/64 dev eth0 proto kernel metric 256\n"
+      "route replace default via fd00:78::1 dev eth0\n"
+      "route replace 2001:db8::/32 via fd00:78::254 dev eth0 metric 7\n";
+  (void)run_ok_in(container, {"ip", "-b", "-"}, routes);
+}
+
 bool mentions(const Scenario& what, std::string_view word) {
   return what.name.find(word) != std::string::npos;
 }
@@ -285,6 +352,11 @@ bool works_here(const Scenario& what) {
   return !needs_iptables(what) || find_installed("iptables").has_value();
 }
 
+bool makes_link(const Scenario& what) {
+  constexpr std::array kWithout = {"loopback", "sbr", "tuning", "vrf"};
+  return std::find(kWithout.begin(), kWithout.end(), what.plugin) == kWithout.end();
+}
+
 bool stands_on_master(const Scenario& what) {
   return what.plugin == "macvlan" || what.plugin == "ipvlan" || what.plugin == "vlan";
 }
@@ -298,14 +370,23 @@ void prepare_host(const Scenario& what) {
   (void)ip({"link", "set", "master1", "up"});
 }
 
-bool hands_on_result(const Scenario& what) { return what.plugin == "vrf"; }
+bool hands_on_result(const Scenario& what) {
+  constexpr std::array kChained = {"sbr", "tuning", "vrf"};
+  return std::find(kChained.begin(), kChained.end(), what.plugin) != kChained.end();
+}
 
 void renew_interface(const Scenario& what, const std::string& container) {
+  if (what.plugin == "sbr") make_link_with_addresses(container);
   if (what.plugin == "vrf") make_interface_for_vrf(container);
 }
 
 void prepare_container(const Scenario& what, const std::string& container) {
   renew_interface(what, container);
+  if (what.plugin == "tuning") {
+    (void)ip({"-n", container, "link", "add", "eth0", "address", "02:00:00:00:79:00", "type",
+              "veth", "peer", "name", "peer0", "address", "02:00:00:00:79:01"});
+    (void)ip({"-n", container, "link", "set", "eth0", "up"});
+  }
   if (what.plugin != "loopback") return;
   (void)ip({"-n", container, "link", "set", "lo", "up"});
   (void)ip({"-n", container, "link", "set", "lo", "down"});
@@ -316,6 +397,12 @@ std::string config_text(const Scenario& what, std::string_view version, const js
   json config = what.config;
   config["name"] = kNetworkName;
   if (what.plugin == "portmap") config = portmap_of(std::move(config), version, container);
+  if (what.plugin == "sbr") {
+    config["prevResult"] = link_with_addresses(version, container);
+    // The reference takes a result without for one of the first version.
+    if (!version.empty()) config["prevResult"]["cniVersion"] = version;
+  }
+  if (what.plugin == "tuning") config["prevResult"] = addresses_from_chain(version, container);
   if (what.plugin == "vrf") config = vrf_of(std::move(config), version, container);
   if (!version.empty()) config["cniVersion"] = version;
   if (!prev_result.is_null()) config["prevResult"] = prev_result;
@@ -330,7 +417,7 @@ Call call_of(const Scenario& what, std::string command, const std::string& conta
   call.netns = "/run/netns/" + container;
   call.input = config_text(what, version, prev_result, container);
   // What a chain hands on is for ADD: a runtime may have lost it when it comes to the others.
-  const bool is_chained = what.config.contains("prevResult") || what.plugin == "vrf";
+  const bool is_chained = what.config.contains("prevResult") || hands_on_result(what);
   if (call.command != "ADD" && prev_result.is_null() && is_chained) {
     json config = json::parse(call.input);
     config.erase("prevResult");

@@ -78,7 +78,8 @@ std::vector<KernelRoute> put_routes(netlink::Socket& container,
   for (const KernelRoute& route : routes) {
     if (route.is_made_by_kernel()) continue;  // it has come by itself
     const TableId table = tables(route.route.table);
-    if (!netlink::append_kernel_route(container, route, table)) out.push_back(route);
+    if (!netlink::add_kernel_route(container, route, table, netlink::Among::kLast))
+      out.push_back(route);
   }
   return out;
 }

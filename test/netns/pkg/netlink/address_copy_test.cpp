@@ -142,7 +142,7 @@ TEST_CASE("a route is put behind those of the same destination", "[netns]") {
   std::vector<bool> added;
   for (int round = 0; round < 2; ++round) {
     for (const KernelRoute& route : list_kernel_routes(host.socket, filter)) {
-      added.push_back(append_kernel_route(host.socket, route, elsewhere));
+      added.push_back(add_kernel_route(host.socket, route, elsewhere, Among::kLast));
     }
   }
   CHECK(added == std::vector<bool>{true, true, true, false, false, false});

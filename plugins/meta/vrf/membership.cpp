@@ -1,6 +1,7 @@
 #include "plugins/meta/vrf/membership.hpp"
 
 #include <cerrno>
+#include <memory>
 
 #include "pkg/netlink/new_link.hpp"
 #include "pkg/types/error.hpp"
@@ -30,24 +31,32 @@ void remove_unused(netlink::Socket& socket, LinkIndex vrf) {
   (void)netlink::remove_link(socket, vrf);
 }
 
+// The same by name; other types of links are left alone.
+void remove_unused(netlink::Socket& socket, std::string_view name) {
+  const auto vrf = netlink::find_link(socket, name);
+  if (vrf && vrf->kind == "vrf") remove_unused(socket, vrf->index);
+}
+
 // Absent if another made it at the same time.
 std::optional<Link> make_vrf(Container& container, const Config& config, os::Undo& undo) {
   netlink::Socket& socket = container.socket();
   const std::uint32_t table = config.table != 0 ? config.table : find_free_table(socket);
+  // Pushed first: the kernel may have made it although its answer is lost.
+  const auto is_ours = std::make_shared<bool>(true);
+  undo.push(cat("delete VRF ", config.name),
+            [path = container.netns().path(), name = config.name, is_ours] {
+              auto again = *is_ours ? Container::find(path) : std::nullopt;
+              if (again) remove_unused(again->socket(), name);
+            });
   try {
     context(cat("could not add VRF ", config.name),
             [&] { netlink::add_vrf(socket, {.name = config.name, .table = table}); });
   } catch (const Error& error) {
     if (error.sys_errno != EEXIST) throw;
+    *is_ours = false;
     return std::nullopt;
   }
-  auto made = netlink::find_link(socket, config.name);
-  undo.push(cat("delete VRF ", config.name),
-            [path = container.netns().path(), index = made ? made->index : LinkIndex::kNone] {
-              auto again = Container::find(path);
-              if (again) remove_unused(again->socket(), index);
-            });
-  return made;
+  return netlink::find_link(socket, config.name);
 }
 
 Link find_or_make_vrf(Container& container, const Config& config, os::Undo& undo) {
@@ -172,11 +181,7 @@ void leave(Container& container, const std::string& ifname, const std::string& n
     }
   });
   if (former != LinkIndex::kNone) errors.run([&] { remove_unused(socket, former); });
-  errors.run([&] {
-    if (name.empty()) return;
-    const auto vrf = netlink::find_link(socket, name);
-    if (vrf && vrf->kind == "vrf" && vrf->index != former) remove_unused(socket, vrf->index);
-  });
+  if (!name.empty()) errors.run([&] { remove_unused(socket, name); });
   errors.throw_if_any();
 }
 

@@ -130,16 +130,24 @@ constexpr Need kNeeds[] = {
     {"vlan", Needed::kLinkType, "vlan"},
     {"vlan", Needed::kSysctl, kIpv6Enabled, kIpv6Addresses},
 
+    {"vrf", Needed::kLinkType, "vrf"},
+
     {"host-local", Needed::kFolder, "/var/lib/cni/networks"},
+
+    {"sbr", Needed::kRoutingRules, "IPv4"},
+    {"sbr", Needed::kRoutingRules, "IPv6", kIpv6Addresses},
 
     {"portmap", Needed::kMasquerade, "", "no backend", publishes_with_any},
     {"portmap", Needed::kIptables, "", "backend iptables", publishes_with_iptables},
     {"portmap", Needed::kNftables, "", "backend nftables", publishes_with_nftables},
+
+    {"tuning", Needed::kFolder, "/run/cni/tuning"},
 };
 
 constexpr std::string_view kPlugins[] = {
-    "loopback", "bridge", "ptp",      "macvlan",    "ipvlan", "vlan",    "host-device",
-    "dummy",    "tap",    "firewall", "host-local", "static", "portmap", "bandwidth"};
+    "loopback",    "bridge",    "ptp", "macvlan",  "ipvlan",     "vlan",
+    "host-device", "dummy",     "tap", "firewall", "host-local", "static",
+    "portmap",     "bandwidth", "sbr", "tuning",   "vrf"};
 
 }  // namespace
 
@@ -153,9 +161,10 @@ bool is_known_plugin(std::string_view plugin) {
 
 std::string argument_of(const Need& need, const json& config) {
   if (need.what != Needed::kFolder || !config.is_object()) return std::string(need.argument);
+  // Address managers have the key in their section, others in the configuration itself.
   const auto ipam = config.find("ipam");
-  if (ipam == config.end() || !ipam->is_object()) return std::string(need.argument);
-  const std::string_view moved = text_of(*ipam, "dataDir");
+  const bool has_section = ipam != config.end() && ipam->is_object();
+  const std::string_view moved = text_of(has_section ? *ipam : config, "dataDir");
   return std::string(moved.empty() ? need.argument : moved);
 }
 
@@ -171,6 +180,8 @@ std::string describe(const Need& need, const json& config) {
       return "bridge VLAN filtering";
     case Needed::kTunDevice:
       return "/dev/net/tun";
+    case Needed::kRoutingRules:
+      return cat("routing rules for ", need.argument);
     case Needed::kNftables:
       return "nftables";
     case Needed::kIptables:

@@ -14,6 +14,7 @@ enum class Needed {
   kQdisc,        // tbf
   kBridgeVlans,  // VLAN filtering of bridges
   kTunDevice,
+  kRoutingRules,  // by source address; IPv4 or IPv6
   kNftables,
   kIptables,
   kMasquerade,  // one of the two

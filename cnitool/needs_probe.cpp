@@ -12,6 +12,7 @@
 #include "pkg/netlink/bridge_vlan.hpp"
 #include "pkg/netlink/new_link.hpp"
 #include "pkg/netlink/qdisc.hpp"
+#include "pkg/netlink/rule.hpp"
 #include "pkg/netlink/tap.hpp"
 #include "pkg/ns/netns.hpp"
 #include "pkg/os/file.hpp"
@@ -80,6 +81,13 @@ std::string missing_bridge_vlans() {
   });
 }
 
+std::string missing_rules(Family family) {
+  return complaint([&] {
+    netlink::Socket socket = netlink::Socket::open();
+    netlink::require_rules(socket, family);
+  });
+}
+
 std::string missing_sysctl(std::string_view argument) {
   const std::size_t equals = argument.find('=');
   const std::string path = cat("/proc/sys/", argument.substr(0, equals));
@@ -117,6 +125,8 @@ std::string missing_here(const Need& need, const json& config, std::string_view 
       return missing_bridge_vlans();
     case Needed::kTunDevice:
       return complaint([] { netlink::require_tap(); });
+    case Needed::kRoutingRules:
+      return missing_rules(need.argument == "IPv4" ? Family::kIpv4 : Family::kIpv6);
     case Needed::kNftables:
       return masquerade("nftables");
     case Needed::kIptables:

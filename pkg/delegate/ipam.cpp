@@ -1,11 +1,13 @@
 #include "pkg/delegate/ipam.hpp"
 
 #include <linux/if.h>
+#include <linux/rtnetlink.h>
 
 #include <algorithm>
 #include <cerrno>
 
 #include "pkg/netlink/route.hpp"
+#include "pkg/netlink/route_copy.hpp"
 #include "pkg/os/sysctl.hpp"
 #include "pkg/skel/update.hpp"
 #include "pkg/types/error.hpp"
@@ -269,22 +271,24 @@ void check_addresses(netlink::Socket& container, const netlink::Link& link,
 }
 
 void check_routes(netlink::Socket& container, const netlink::Link& link, const Result& expected) {
-  std::vector<netlink::Route> present;
+  std::vector<netlink::KernelRoute> present;
   for (const Family family : {Family::kIpv4, Family::kIpv6}) {
     const bool wanted = std::any_of(
         expected.routes.begin(), expected.routes.end(),
         [&](const Route& route) { return route.destination.address.family() == family; });
     if (!wanted) continue;
-    for (auto& route : netlink::list_routes(container, {.family = family, .link = link.index})) {
-      present.push_back(std::move(route));
+    const netlink::RouteFilter filter{.family = family, .link = link.index};
+    for (auto& found : netlink::list_kernel_routes(container, filter)) {
+      if (found.type == RTN_UNICAST) present.push_back(std::move(found));
     }
   }
   for (const Route& route : expected.routes) {
     const bool found =
-        std::any_of(present.begin(), present.end(), [&](const netlink::Route& other) {
-          const bool same_gateway =
-              !route.gateway || route.destination.is_default() || other.gateway == route.gateway;
-          return other.destination == route.destination.network() && same_gateway;
+        std::any_of(present.begin(), present.end(), [&](const netlink::KernelRoute& other) {
+          // IPv6 routes over two interfaces are one of two next hops.
+          const bool same_gateway = !route.gateway || route.destination.is_default() ||
+                                    other.links.size() > 1 || other.route.gateway == route.gateway;
+          return other.route.destination == route.destination.network() && same_gateway;
         });
     if (found) continue;
     throw Error(Code::kCheckFailed,

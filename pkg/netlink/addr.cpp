@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "pkg/netlink/address_message.hpp"
 #include "pkg/netlink/message.hpp"
 #include "pkg/types/error.hpp"
 
@@ -29,6 +30,8 @@ std::string describe(std::string_view verb, const Prefix& prefix, LinkIndex inde
   return cat(verb, " address ", prefix.to_string(), " link ", static_cast<int>(index));
 }
 
+}  // namespace
+
 Address read_address(const nlmsghdr* message) {
   const auto& header = body_of<ifaddrmsg>(message);
   const Attributes attributes(message, sizeof header, IFA_MAX);
@@ -40,26 +43,38 @@ Address read_address(const nlmsghdr* message) {
   address.prefix.length = header.ifa_prefixlen;
   address.flags = attributes.u32(IFA_FLAGS, header.ifa_flags);
   address.scope = header.ifa_scope;
+  address.link = LinkIndex{static_cast<int>(header.ifa_index)};
   return address;
 }
 
-void list_family(Socket& socket, LinkIndex index, std::uint8_t family, std::vector<Address>& out) {
+void dump_addresses(Socket& socket, LinkIndex index, std::uint8_t family,
+                    const Socket::OnMessage& take, const std::function<void()>& restart) {
   ifaddrmsg header{};
   header.ifa_family = family;
   header.ifa_index = static_cast<unsigned>(index);
   Message message(RTM_GETADDR, 0);
   message.header(header);
-  const std::size_t before = out.size();
-  const auto take = [&](const nlmsghdr* reply) {
-    const auto& body = body_of<ifaddrmsg>(reply);
-    if (body.ifa_index == static_cast<unsigned>(index)) out.push_back(read_address(reply));
+  const auto take_of_link = [&](const nlmsghdr* reply) {
+    // Before Linux 5.0 all links' addresses come.
+    const bool is_meant = index == LinkIndex::kNone ||
+                          body_of<ifaddrmsg>(reply).ifa_index == static_cast<unsigned>(index);
+    if (is_meant) take(reply);
   };
   try {
-    socket.dump(message, cat("list addresses of link ", static_cast<int>(index)), take,
-                [&] { out.resize(before); });
+    socket.dump(message, cat("list addresses of link ", static_cast<int>(index)), take_of_link,
+                restart);
   } catch (const Error& error) {
     if (error.sys_errno != ENODEV) throw;  // no such link: no addresses
   }
+}
+
+namespace {
+
+void list_family(Socket& socket, LinkIndex index, std::uint8_t family, std::vector<Address>& out) {
+  const std::size_t before = out.size();
+  dump_addresses(
+      socket, index, family, [&](const nlmsghdr* reply) { out.push_back(read_address(reply)); },
+      [&] { out.resize(before); });
 }
 
 }  // namespace

@@ -14,6 +14,7 @@ struct Address {
   Prefix prefix;
   std::uint32_t flags = 0;  // IFA_F_...
   std::uint8_t scope = 0;
+  LinkIndex link = LinkIndex::kNone;
 
   bool is_tentative() const;
   bool dad_failed() const;
@@ -29,7 +30,8 @@ void add_address(Socket& socket, LinkIndex index, const Prefix& prefix, Dad dad)
 // False if the link does not have it.
 bool remove_address(Socket& socket, LinkIndex index, const Prefix& prefix);
 
-// The addresses of one link, both families; the kernel filters where it can (Linux 5.0).
+// The addresses of one link, both families; the kernel filters where it can (Linux 5.0). kNone: of
+// all links.
 std::vector<Address> list_addresses(Socket& socket, LinkIndex index);
 
 // Waits until none of the link's IPv6 addresses is tentative. Throws Code::kConflict naming an

@@ -58,6 +58,8 @@ void read_link_info(const Attributes& info, Link& link) {
     link.vlan_id = info.nested(IFLA_INFO_DATA, IFLA_VLAN_MAX).u16(IFLA_VLAN_ID);
   } else if (link.kind == "tun") {
     link.tun = read_tun(info.nested(IFLA_INFO_DATA, IFLA_TUN_MAX));
+  } else if (link.kind == "vrf") {
+    link.vrf_table = info.nested(IFLA_INFO_DATA, IFLA_VRF_MAX).u32(IFLA_VRF_TABLE);
   }
   if (link.kind == "bridge") {
     const Attributes data = info.nested(IFLA_INFO_DATA, IFLA_BR_MAX);
@@ -67,7 +69,11 @@ void read_link_info(const Attributes& info, Link& link) {
     }
     link.default_pvid = data.u16(IFLA_BR_VLAN_DEFAULT_PVID);
   }
-  if (info.text(IFLA_INFO_SLAVE_KIND) == "bridge") {
+  const std::string port_kind = info.text(IFLA_INFO_SLAVE_KIND);
+  if (port_kind == "vrf") {
+    link.vrf_table = info.nested(IFLA_INFO_SLAVE_DATA, IFLA_VRF_PORT_MAX).u32(IFLA_VRF_PORT_TABLE);
+  }
+  if (port_kind == "bridge") {
     const Attributes port = info.nested(IFLA_INFO_SLAVE_DATA, IFLA_BRPORT_MAX);
     link.hairpin = port.u8(IFLA_BRPORT_MODE) != 0;
     link.isolated = port.u8(IFLA_BRPORT_ISOLATED) != 0;
@@ -91,6 +97,7 @@ Link read_link(const nlmsghdr* message) {
   link.permanent_mac = mac_of(attributes, IFLA_PERM_ADDRESS);
   link.bus_device = attributes.text(IFLA_PARENT_DEV_NAME);
   link.mtu = attributes.u32(IFLA_MTU);
+  link.tx_queue_length = attributes.u32(IFLA_TXQLEN);
   link.state = OperState{attributes.u8(IFLA_OPERSTATE)};
   link.master = LinkIndex{static_cast<int>(attributes.u32(IFLA_MASTER))};
   link.parent = LinkIndex{static_cast<int>(attributes.u32(IFLA_LINK))};
@@ -144,6 +151,8 @@ std::string_view to_string(OperState state) {
 }
 
 bool Link::is_up() const { return (flags & IFF_UP) != 0; }
+bool Link::is_promiscuous() const { return (flags & IFF_PROMISC) != 0; }
+bool Link::is_all_multicast() const { return (flags & IFF_ALLMULTI) != 0; }
 
 void check_link_name(std::string_view name) {
   const bool bad_character = std::any_of(name.begin(), name.end(), [](char c) {
@@ -217,6 +226,17 @@ std::vector<Link> list_links(Socket& socket, std::string_view kind) {
   return found;
 }
 
+bool has_ports(Socket& socket, LinkIndex master) {
+  Message message(RTM_GETLINK, 0);
+  message.header(ifinfomsg{}).put_u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+  message.put_u32(IFLA_MASTER, static_cast<std::uint32_t>(master));
+  bool found = false;
+  const auto take = [&](const nlmsghdr* reply) { found |= read_link(reply).master == master; };
+  socket.dump(message, cat("list the ports of link ", static_cast<int>(master)), take,
+              [&] { found = false; });
+  return found;
+}
+
 void change_link(Socket& socket, LinkIndex index, const LinkChange& change,
                  std::string_view operation) {
   ifinfomsg header = header_for(index);
@@ -227,6 +247,7 @@ void change_link(Socket& socket, LinkIndex index, const LinkChange& change,
   };
   set_flag(change.up, IFF_UP);
   set_flag(change.promiscuous, IFF_PROMISC);
+  set_flag(change.all_multicast, IFF_ALLMULTI);
 
   Message message(RTM_SETLINK, 0);
   message.header(header);
@@ -236,6 +257,7 @@ void change_link(Socket& socket, LinkIndex index, const LinkChange& change,
   if (change.master) message.put_u32(IFLA_MASTER, static_cast<std::uint32_t>(*change.master));
   if (change.mac) message.put_mac(IFLA_ADDRESS, *change.mac);
   if (change.mtu) message.put_u32(IFLA_MTU, *change.mtu);
+  if (change.tx_queue_length) message.put_u32(IFLA_TXQLEN, *change.tx_queue_length);
   if (change.tag) {
     message.nest(IFLA_AF_SPEC, [&](Message& families) {
       families.nest(AF_INET, [&](Message& ipv4) {

@@ -48,6 +48,7 @@ struct Link {
   Mac permanent_mac;       // of a device that has one, from Linux 5.6 on
   std::string bus_device;  // "0000:00:1f.6" for a PCI device, from Linux 5.14 on
   std::uint32_t mtu = 0;
+  std::uint32_t tx_queue_length = 0;
   unsigned flags = 0;  // IFF_...
   OperState state = OperState::kUnknown;
   LinkIndex master = LinkIndex::kNone;
@@ -64,8 +65,12 @@ struct Link {
   std::optional<bool> hairpin;           // of a bridge port
   std::optional<bool> vlan_filtering;    // of a bridge; absent if the kernel cannot
   std::uint16_t default_pvid = 0;        // of a bridge: the VLAN that new ports get; 0: none
+  std::uint32_t vrf_table = 0;           // of a VRF and of its ports: where they look for routes
 
   bool is_up() const;
+  // Set by somebody, not needed by something that stands on the link.
+  bool is_promiscuous() const;
+  bool is_all_multicast() const;
 };
 
 // Throws Code::kInvalidNetworkConfig unless text is a name that the kernel takes: 1 to 15 octets,
@@ -95,6 +100,9 @@ std::optional<Link> find_link_if(Socket& socket, const std::function<bool(const 
 // filters.
 std::vector<Link> list_links(Socket& socket, std::string_view kind);
 
+// Whether any link has that one as its master; the kernel filters.
+bool has_ports(Socket& socket, LinkIndex master);
+
 // Several changes of one link in one message, applied together in the kernel's order. Unset ones
 // are left alone.
 struct LinkChange {
@@ -105,6 +113,8 @@ struct LinkChange {
   std::optional<std::string> alias;
   std::optional<std::string> name;
   std::optional<bool> promiscuous;
+  std::optional<bool> all_multicast;
+  std::optional<std::uint32_t> tx_queue_length;
   // Kept until the link leaves the namespace. Refused (EAFNOSUPPORT) for a link without IPv4.
   std::optional<std::uint32_t> tag;
   // Moves the link, which goes down, to another namespace. It keeps its name there unless that is

@@ -1,5 +1,6 @@
 #include "pkg/netlink/new_link.hpp"
 
+#include <linux/if.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
@@ -147,6 +148,17 @@ void add_vlan(Socket& socket, const VlanSpec& spec) {
   Message message = new_child(spec.link, spec.mtu);
   put_kind(message, "vlan", [&](Message& data) { data.put_u16(IFLA_VLAN_ID, spec.id); });
   create_link(socket, message, "vlan", spec.link.name);
+}
+
+void add_vrf(Socket& socket, const VrfSpec& spec) {
+  check_link_name(spec.name);
+  Message message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL);
+  ifinfomsg header{};
+  header.ifi_flags = IFF_UP;
+  header.ifi_change = IFF_UP;
+  message.header(header).put_string(IFLA_IFNAME, spec.name);
+  put_kind(message, "vrf", [&](Message& data) { data.put_u32(IFLA_VRF_TABLE, spec.table); });
+  create_link(socket, message, "vrf", spec.name);
 }
 
 void add_dummy(Socket& socket, const DummySpec& spec) {

@@ -76,6 +76,13 @@ struct VlanSpec {
 // Throws with EEXIST also if the parent has a vlan of that id, in whichever namespace.
 void add_vlan(Socket& socket, const VlanSpec& spec);
 
+struct VrfSpec {
+  std::string name;
+  std::uint32_t table = 0;  // where its ports look for routes; not 0
+};
+// Unlike the others it is up: its ports could not send otherwise.
+void add_vrf(Socket& socket, const VrfSpec& spec);
+
 struct DummySpec {
   std::string name;
 };

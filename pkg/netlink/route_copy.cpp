@@ -60,6 +60,40 @@ std::uint32_t lifetime_of(std::string_view cache_info) {
   return std::max<std::uint32_t>(1, static_cast<std::uint32_t>(info.rta_expires / ticks));
 }
 
+// The next hops that lead over one link.
+std::string hops_over(std::string multipath, LinkIndex link) {
+  std::string out;
+  for_each_next_hop(multipath, [&](const rtnexthop& hop) {
+    if (LinkIndex{hop.rtnh_ifindex} != link) return;
+    out.append(reinterpret_cast<const char*>(&hop), hop.rtnh_len);
+    out.resize(RTNH_ALIGN(out.size()));
+  });
+  return out;
+}
+
+// Of the only next hop.
+std::optional<Ip> gateway_of(std::string_view multipath) {
+  rtnexthop hop{};
+  if (multipath.size() < sizeof hop) return std::nullopt;
+  std::memcpy(&hop, multipath.data(), sizeof hop);
+  const std::size_t whole = RTNH_ALIGN(hop.rtnh_len);
+  if (whole != multipath.size()) return std::nullopt;
+  std::optional<Ip> out;
+  for_each_attribute(multipath.substr(sizeof hop), [&](const nlattr* attribute) {
+    const std::string_view bytes = payload_of(attribute);
+    if (attribute->nla_type == RTA_GATEWAY) out = Ip::from_bytes(bytes.data(), bytes.size());
+  });
+  return out;
+}
+
+void append_attribute(std::string& out, int type, std::string_view content) {
+  const nlattr header{static_cast<std::uint16_t>(NLA_HDRLEN + content.size()),
+                      static_cast<std::uint16_t>(type)};
+  out.append(reinterpret_cast<const char*>(&header), sizeof header);
+  out.append(content);
+  out.resize(sizeof(rtmsg) + NLA_ALIGN(out.size() - sizeof(rtmsg)));
+}
+
 // What the kernel tells of a route and does not take when one is made.
 bool is_only_told(int type, bool has_next_hop_object) {
   switch (type) {
@@ -118,6 +152,12 @@ bool KernelRoute::leads_over(LinkIndex link) const {
   return std::find(links.begin(), links.end(), link) != links.end();
 }
 
+bool KernelRoute::is_made_by_kernel() const { return route.protocol == RTPROT_KERNEL; }
+
+bool KernelRoute::is_unicast() const { return type == RTN_UNICAST; }
+
+bool KernelRoute::is_local() const { return type == RTN_LOCAL; }
+
 std::vector<KernelRoute> list_kernel_routes(Socket& socket, const RouteFilter& filter) {
   // The kernel would filter by link too, but leaves out routes with several next hops then.
   Message message = route_dump({.family = filter.family, .table = filter.table});
@@ -145,9 +185,48 @@ void put_kernel_route(Socket& socket, const KernelRoute& route, TableId table) {
                               static_cast<std::uint32_t>(table)));
 }
 
+bool add_kernel_route(Socket& socket, const KernelRoute& route, TableId table, Among others) {
+  const int place = others == Among::kLast ? NLM_F_APPEND : 0;
+  Message message = message_of(RTM_NEWROUTE, NLM_F_CREATE | place, route, table);
+  try {
+    socket.request(message, cat("add route ", route.route.describe(), " to table ",
+                                static_cast<std::uint32_t>(table)));
+    return true;
+  } catch (const Error& error) {
+    if (error.sys_errno == EEXIST) return false;
+    throw;
+  }
+}
+
 bool remove_kernel_route(Socket& socket, const KernelRoute& route) {
   Message message = message_of(RTM_DELROUTE, 0, route, route.route.table);
   return delete_route(socket, message, route.route);
+}
+
+std::optional<KernelRoute> part_over(const KernelRoute& route, LinkIndex link) {
+  if (!route.leads_over(link)) return std::nullopt;
+  const bool is_whole = std::all_of(route.links.begin(), route.links.end(),
+                                    [link](LinkIndex other) { return other == link; });
+  if (is_whole) return route;
+  KernelRoute out = route;
+  out.content.resize(sizeof(rtmsg));
+  bool has_object = false;
+  for_each_attribute(std::string_view(route.content).substr(sizeof(rtmsg)),
+                     [&](const nlattr* attribute) {
+                       const int type = attribute->nla_type & NLA_TYPE_MASK;
+                       has_object |= type == RTA_NH_ID;
+                       std::string content(payload_of(attribute));
+                       if (type == RTA_MULTIPATH) {
+                         content = hops_over(std::move(content), link);
+                         out.route.gateway = gateway_of(content);
+                       }
+                       append_attribute(out.content, attribute->nla_type, content);
+                     });
+  if (has_object || route.route.destination.address.is_ipv4()) return std::nullopt;
+  out.links.assign(
+      static_cast<std::size_t>(std::count(route.links.begin(), route.links.end(), link)), link);
+  out.route.link = link;
+  return out;
 }
 
 }  // namespace cni::netlink

@@ -2,6 +2,7 @@
 // hops, preferences, lifetimes), to be put elsewhere as they are.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,12 @@ struct KernelRoute {
   std::string content;
 
   bool leads_over(LinkIndex link) const;
+  // Whether the kernel made it for an address, and makes and removes it with that.
+  bool is_made_by_kernel() const;
+  // Whether it leads to somewhere else: RTN_UNICAST.
+  bool is_unicast() const;
+  // Whether it is one to an address of the host itself: RTN_LOCAL.
+  bool is_local() const;
 };
 
 // Routes of every type, of which any next hop leads over the filter's link if it names one; those
@@ -31,7 +38,15 @@ std::vector<KernelRoute> list_kernel_routes(Socket& socket, const RouteFilter& f
 // Puts the route into a table, in place of one with the same destination and metric. Whether a next
 // hop was dead or offloaded is not kept.
 void put_kernel_route(Socket& socket, const KernelRoute& route, TableId table);
+// Adds the route to a table beside those with the same destination and metric, which stay. In IPv4
+// the first of them is the one that counts. False if the route is there.
+enum class Among { kFirst, kLast };
+bool add_kernel_route(Socket& socket, const KernelRoute& route, TableId table, Among others);
 // False if there is no such route in its own table.
 bool remove_kernel_route(Socket& socket, const KernelRoute& route);
+
+// What of the route leads over the link, as a route that can be added and removed by itself. Absent
+// if nothing does, or if its next hops cannot be told apart: of IPv4, or in an object.
+std::optional<KernelRoute> part_over(const KernelRoute& route, LinkIndex link);
 
 }  // namespace cni::netlink

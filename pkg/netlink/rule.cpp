@@ -34,6 +34,39 @@ std::string describe(const Rule& rule) {
              static_cast<std::uint32_t>(rule.table));
 }
 
+// FRA_PROTOCOL and FRA_SUPPRESS_PREFIXLEN are told of every rule.
+bool says_more(const nlattr* attribute) {
+  const std::string_view content = payload_of(attribute);
+  switch (attribute->nla_type & NLA_TYPE_MASK) {
+    case FRA_UNSPEC:
+    case FRA_PAD:
+    case FRA_SRC:
+    case FRA_TABLE:
+    case FRA_PRIORITY:
+      return false;
+    case FRA_PROTOCOL:
+      return content.find_first_not_of('\0') != std::string_view::npos;
+    case FRA_SUPPRESS_PREFIXLEN:
+    case FRA_SUPPRESS_IFGROUP:
+      return content.find_first_not_of('\xff') != std::string_view::npos;
+    default:
+      return true;
+  }
+}
+
+bool has_more(const nlmsghdr* message, const fib_rule_hdr& header) {
+  bool out = header.dst_len != 0 || header.tos != 0 || header.action != FR_ACT_TO_TBL ||
+             (header.flags & FIB_RULE_INVERT) != 0;
+  constexpr std::size_t kFixed = NLMSG_LENGTH(sizeof header);
+  for_each_attribute({reinterpret_cast<const char*>(message) + kFixed, message->nlmsg_len - kFixed},
+                     [&](const nlattr* attribute) { out |= says_more(attribute); });
+  return out;
+}
+
+bool lacks_rules(const Error& error) {
+  return error.sys_errno == EAFNOSUPPORT || error.sys_errno == EOPNOTSUPP;
+}
+
 Rule read_rule(const nlmsghdr* message) {
   const auto& header = body_of<fib_rule_hdr>(message);
   const Attributes attributes(message, sizeof header, FRA_MAX);
@@ -45,6 +78,7 @@ Rule read_rule(const nlmsghdr* message) {
   }
   rule.table = TableId{attributes.u32(FRA_TABLE, header.table)};
   rule.priority = attributes.u32(FRA_PRIORITY);
+  rule.has_more = has_more(message, header);
   return rule;
 }
 
@@ -66,7 +100,9 @@ bool remove_rule(Socket& socket, const Rule& rule) {
   }
 }
 
-std::vector<Rule> list_rules(Socket& socket, Family family) {
+namespace {
+
+std::vector<Rule> dump_rules(Socket& socket, Family family) {
   fib_rule_hdr header{};
   header.family = family == Family::kIpv4 ? AF_INET : AF_INET6;
   Message message(RTM_GETRULE, 0);
@@ -76,6 +112,30 @@ std::vector<Rule> list_rules(Socket& socket, Family family) {
       message, "list rules", [&](const nlmsghdr* reply) { out.push_back(read_rule(reply)); },
       [&] { out.clear(); });
   return out;
+}
+
+}  // namespace
+
+std::vector<Rule> list_rules(Socket& socket, Family family) {
+  try {
+    return dump_rules(socket, family);
+  } catch (const Error& error) {
+    if (lacks_rules(error)) return {};
+    throw;
+  }
+}
+
+void require_rules(Socket& socket, Family family) {
+  try {
+    (void)dump_rules(socket, family);
+  } catch (const Error& error) {
+    if (!lacks_rules(error)) throw;
+    throw Error(Code::kMissingKernelFeature,
+                cat("the kernel has no policy routing rules for ",
+                    family == Family::kIpv4 ? "IPv4 (CONFIG_IP_MULTIPLE_TABLES)"
+                                            : "IPv6 (CONFIG_IPV6_MULTIPLE_TABLES)"),
+                error.what(), error.sys_errno);
+  }
 }
 
 }  // namespace cni::netlink

@@ -132,6 +132,13 @@ Socket Socket::open_in(const ns::Netns& netns, Protocol protocol) {
   return netns.run([protocol] { return open(protocol); });
 }
 
+std::uint64_t Socket::netns_cookie() const {
+  std::uint64_t cookie = 0;
+  socklen_t size = sizeof cookie;
+  const int got = ::getsockopt(fd_.get(), SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size);
+  return got == 0 ? cookie : 0;
+}
+
 void Socket::send(const void* data, std::size_t size, std::string_view operation) {
   // Before the request is on its way: what the kernel has done must not go unnoticed.
   if (buffer_.empty()) buffer_.resize(kBufferSize);

@@ -31,6 +31,9 @@ class Socket {
   // In another namespace.
   static Socket open_in(const ns::Netns& netns, Protocol protocol = Protocol::kRoute);
 
+  // A number that no other namespace has had since the machine started; 0 before Linux 5.14.
+  std::uint64_t netns_cookie() const;
+
   // Sends one request and waits for its acknowledgement. Throws Code::kSystemCall with message
   // "<operation>: <reason>", the kernel's errno in sys_errno and its extended-ack sentence in
   // details; Code::kTryAgainLater if EAGAIN or EINTR outlasts the retries.

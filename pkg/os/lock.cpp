@@ -11,9 +11,9 @@
 namespace cni::os {
 namespace {
 
-void wait_for(const Fd& fd, const std::string& path) {
-  while (::flock(fd.get(), LOCK_EX) != 0) {
-    if (errno != EINTR) throw system_error(cat("lock ", path), errno, Code::kIoFailure);
+void wait_for(int fd, std::string_view what) {
+  while (::flock(fd, LOCK_EX) != 0) {
+    if (errno != EINTR) throw system_error(cat("lock ", what), errno, Code::kIoFailure);
   }
 }
 
@@ -29,7 +29,7 @@ bool is_still(const Fd& fd, const std::string& path) {
 FileLock::FileLock(const std::string& path)
     : fd_(::open(path.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0600)) {
   if (!fd_) throw system_error(cat("open the lock ", path), errno, Code::kIoFailure);
-  wait_for(fd_, path);
+  wait_for(fd_.get(), path);
 }
 
 std::optional<FileLock> FileLock::find(const std::string& path) {
@@ -37,9 +37,15 @@ std::optional<FileLock> FileLock::find(const std::string& path) {
     Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     if (!fd && errno == ENOENT) return std::nullopt;
     if (!fd) throw system_error(cat("open the lock ", path), errno, Code::kIoFailure);
-    wait_for(fd, path);
+    wait_for(fd.get(), path);
     if (is_still(fd, path)) return FileLock(std::move(fd));
   }
+}
+
+DescriptorLock::DescriptorLock(int fd, std::string_view what) : fd_(fd) { wait_for(fd, what); }
+
+DescriptorLock::~DescriptorLock() {
+  (void)::flock(fd_, LOCK_UN);  // closing the descriptor does it too
 }
 
 }  // namespace cni::os

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "pkg/os/fd.hpp"
@@ -24,6 +25,20 @@ class FileLock {
   explicit FileLock(Fd fd) : fd_(std::move(fd)) {}
 
   Fd fd_;
+};
+
+// Holds flock(LOCK_EX) on a descriptor that somebody else owns, and that has to outlive it: of a
+// network namespace, say, for which every path leads to one lock.
+class DescriptorLock {
+ public:
+  // Waits for the lock. Throws Code::kIoFailure; `what` is in the message.
+  DescriptorLock(int fd, std::string_view what);
+  DescriptorLock(const DescriptorLock&) = delete;
+  DescriptorLock& operator=(const DescriptorLock&) = delete;
+  ~DescriptorLock();
+
+ private:
+  int fd_;
 };
 
 }  // namespace cni::os

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <set>
 
 namespace cni {
 namespace {
@@ -100,6 +101,36 @@ std::shared_ptr<const nlohmann::json> parse_json(std::string_view text, std::str
     if (bracket != std::string_view::npos) reason.remove_prefix(bracket + 2);
     throw Error(Code::kDecodingFailure, cat(what, ": ", reason));
   }
+}
+
+std::optional<std::string> find_duplicate_key(std::string_view text,
+                                              std::span<const std::string_view> path) {
+  std::vector<std::string> place;  // the keys that lead to where the parser is
+  std::set<std::string> seen;
+  std::optional<std::string> found;
+  bool is_below = false;
+  const auto note = [&](const std::string& key) {
+    if (!found && !seen.insert(key).second) found = key;
+  };
+  const auto leads_to_path = [&](std::size_t length) {
+    return std::equal(path.begin(), path.begin() + static_cast<std::ptrdiff_t>(length),
+                      place.begin(), equal_without_case);
+  };
+  const auto visit = [&](int depth, nlohmann::json::parse_event_t event, nlohmann::json& key) {
+    if (event != nlohmann::json::parse_event_t::key) return true;
+    const auto level = static_cast<std::size_t>(depth);
+    place.resize(level - 1);
+    place.push_back(key.get<std::string>());
+    if (level == path.size() && leads_to_path(level)) {
+      if (is_below && !found) found = place.back();
+      is_below = true;
+    } else if (level == path.size() + 1 && leads_to_path(path.size())) {
+      note(place.back());
+    }
+    return true;
+  };
+  const bool is_json = !nlohmann::json::parse(text, visit, false).is_discarded();
+  return is_json ? found : std::nullopt;
 }
 
 Reader::Reader(const nlohmann::json& value, std::string path)

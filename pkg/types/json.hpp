@@ -25,6 +25,12 @@ namespace cni {
 // stack.
 std::shared_ptr<const nlohmann::json> parse_json(std::string_view text, std::string_view what);
 
+// A key that stands twice in the object to which a path of keys leads, or the path's last key if
+// that does: a parsed document has only the last of them. Keys of the path match without regard to
+// case. Absent if there is none, or if the text is no JSON.
+std::optional<std::string> find_duplicate_key(std::string_view text,
+                                              std::span<const std::string_view> path);
+
 // One row of an enumeration's text table, used for parsing and printing.
 template <class Enum>
 struct Choice {

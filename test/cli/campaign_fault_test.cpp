@@ -24,7 +24,7 @@ class Campaign {
     prepare_host(what_);
     (void)namespaces_->container("warm");
     (void)namespaces_->container("one");
-    prepare_container(what_, "one");
+    for (const char* container : {"warm", "one"}) prepare_container(what_, container);
     for (const char* container : {"warm", "one"}) connect_container(what_, container);
     for (const char* command : {"ADD", "DEL"}) {
       const PluginRun run = call(what_.plugin, call_of(what_, command, "warm"));
@@ -42,6 +42,7 @@ class Campaign {
     const PluginRun run = call(what_.plugin, call_of(what_, "DEL", "one"));
     INFO("DEL: " << run.describe());
     CHECK(run.ok());
+    renew_interface(what_, "one");
   }
 
   std::string left() const { return diff(before_, without_shared(take({"one"}))); }
@@ -200,6 +201,10 @@ TEST_CASE("DEL clears what a killed firewall left", "[cli][netns]") {
 TEST_CASE("DEL clears what a killed firewall with nftables left", "[cli][netns][nft]") {
   check_killed("firewall-nftables");
 }
+TEST_CASE("DEL clears what a killed sbr left", "[cli][netns]") { check_killed("sbr"); }
+TEST_CASE("DEL clears what a killed sbr with hints left", "[cli][netns]") {
+  check_killed("sbr-hints");
+}
 TEST_CASE("DEL clears what a killed host-local left", "[cli][netns]") {
   check_killed("host-local");
 }
@@ -219,6 +224,11 @@ TEST_CASE("DEL clears what a killed bandwidth with htb left", "[cli][netns][kind
 TEST_CASE("DEL clears what a killed bandwidth left in the container", "[cli][netns][kind:ifb]") {
   check_killed("bandwidth-in-container");
 }
+TEST_CASE("DEL clears what a killed vrf left", "[cli][netns][kind:vrf]") {
+  check_plugin_killed("vrf");
+}
+
+TEST_CASE("DEL puts back what a killed tuning changed", "[cli][netns]") { check_killed("tuning"); }
 
 TEST_CASE("bridge leaves nothing when a program it runs is killed", "[cli][netns]") {
   check_delegate_killed("bridge-masquerade-iptables");
@@ -305,6 +315,15 @@ TEST_CASE("firewall leaves nothing when a system call fails on its device", "[cl
 TEST_CASE("firewall with nftables leaves nothing when a system call fails", "[cli][netns][nft]") {
   check_failing("firewall-nftables", ENOMEM);
 }
+TEST_CASE("sbr leaves nothing when a system call fails for want of memory", "[cli][netns]") {
+  check_failing("sbr", ENOMEM);
+}
+TEST_CASE("sbr leaves nothing when a system call fails on its device", "[cli][netns]") {
+  check_failing("sbr-hints", EIO);
+}
+TEST_CASE("vrf leaves nothing when a system call fails", "[cli][netns][kind:vrf]") {
+  check_plugin_failing("vrf", ENOMEM);
+}
 TEST_CASE("host-local leaves nothing when a system call fails for want of memory", "[cli][netns]") {
   check_failing("host-local", ENOMEM);
 }
@@ -329,6 +348,12 @@ TEST_CASE("bandwidth with htb leaves nothing when a system call fails", "[cli][n
 TEST_CASE("bandwidth leaves nothing in the container when a system call fails",
           "[cli][netns][kind:ifb]") {
   check_failing("bandwidth-in-container", EIO);
+}
+TEST_CASE("tuning puts all back when a system call fails for want of memory", "[cli][netns]") {
+  check_failing("tuning", ENOMEM);
+}
+TEST_CASE("tuning puts all back when a system call fails on its device", "[cli][netns]") {
+  check_failing("tuning", EIO);
 }
 
 }  // namespace

@@ -185,6 +185,29 @@ TEST_CASE("a hundred containers are limited at once", "[cli][netns][kind:ifb]") 
   CHECK(diff(before, without_shared(take({}))) == "");
 }
 
+TEST_CASE("a hundred containers are tuned at once", "[cli][netns]") {
+  constexpr int kTuned = 100;
+  const Scenario& what = scenario("tuning");
+  Namespaces namespaces;
+  const Snapshot before = without_shared(take({}));
+  for (int i = 0; i < kTuned; ++i) {
+    (void)namespaces.container(name_of(i));
+    prepare_container(what, name_of(i));
+  }
+  const auto is_tuned = [](int index) {
+    return find_link_json(name_of(index), "eth0").value().at("mtu") == 1400;
+  };
+  for (const char* command : {"ADD", "DEL"}) {
+    Outcome outcome;
+    for_all(kTuned, [&](int index) {
+      outcome.note(call(what.plugin, call_of(what, command, name_of(index))));
+    });
+    check_no_failures(outcome);
+    for (int i = 0; i < kTuned; ++i) CHECK(is_tuned(i) == (std::string_view(command) == "ADD"));
+  }
+  CHECK(diff(before, without_shared(take({}))) == "");
+}
+
 TEST_CASE("a thousand reservations at once", "[cli]") { check_thousand("host-local", 2); }
 
 }  // namespace

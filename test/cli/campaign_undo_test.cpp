@@ -39,6 +39,7 @@ int check_each_step(const Scenario& what, const Snapshot& before) {
     if (pushed < at) {
       REQUIRE(run.ok());
       REQUIRE(call_in_process(plugin, call_of(what, "DEL", "one")).ok());
+      renew_interface(what, "one");
       return pushed;
     }
     check_error(run, 999, "");
@@ -123,6 +124,9 @@ TEST_CASE("firewall with nftables is undone from every step", "[netns][nft]") {
   check_undo("firewall-nftables", 1);
 }
 TEST_CASE("host-local is undone from every step", "[netns]") { check_undo("host-local", 2); }
+TEST_CASE("sbr is undone from every step", "[netns]") { check_undo("sbr", 5); }
+TEST_CASE("sbr with hints is undone from every step", "[netns]") { check_undo("sbr-hints", 7); }
+TEST_CASE("sbr with a table is undone from every step", "[netns]") { check_undo("sbr-table", 2); }
 TEST_CASE("static has nothing to undo", "[netns]") { check_undo("static", 0); }
 TEST_CASE("portmap with iptables is undone from every step", "[netns]") {
   check_undo("portmap-iptables", 2);
@@ -139,6 +143,8 @@ TEST_CASE("bandwidth with htb is undone from every step", "[netns][kind:ifb]") {
 TEST_CASE("bandwidth in the container is undone from every step", "[netns][kind:ifb]") {
   check_undo("bandwidth-in-container", 5);
 }
+TEST_CASE("tuning is undone from every step", "[netns]") { check_undo("tuning", 1); }
+TEST_CASE("vrf is undone from every step", "[netns][kind:vrf]") { check_undo("vrf", 2); }
 
 }  // namespace
 }  // namespace cni::test

@@ -85,7 +85,7 @@ describe "cnitool doctor names what cannot be written" read_only
 without_kernel_feature() {
   export NETCONFPATH=$work/networks
   local type option
-  for type in ipvlan:CONFIG_IPVLAN vlan:CONFIG_VLAN_8021Q dummy:CONFIG_DUMMY; do
+  for type in ipvlan:CONFIG_IPVLAN vlan:CONFIG_VLAN_8021Q dummy:CONFIG_DUMMY vrf:CONFIG_NET_VRF; do
     option=${type#*:} type=${type%:*}
     network_of "$type" "{\"type\": \"$type\", \"master\": \"lo\", \"vlanId\": 1, \"ipam\": {\"type\": \"static\"}}"
     if ip link add probe type "$type" 2>"$work/why" || grep -q -v -e "not supported" -e "Unknown device type" "$work/why"; then

@@ -34,7 +34,7 @@ void forget_path(Namespaces& namespaces, const Scenario& what, Call& call) {
   // Nothing on the host leads to what is in a namespace that nobody names: a virtual link ends with
   // the namespace, and a device of the host's comes back.
   const bool has_end_on_host = what.plugin == "bridge" || what.plugin == "ptp";
-  if (!has_end_on_host && what.plugin != "loopback") namespaces.remove_container("one");
+  if (!has_end_on_host && makes_link(what)) namespaces.remove_container("one");
 }
 
 void plain_file(Namespaces& namespaces, const Scenario& /*unused*/, Call& call) {
@@ -49,6 +49,7 @@ void lose_link(Namespaces& /*unused*/, const Scenario& what, Call& /*unused*/) {
 
 void lose_state(Namespaces& /*unused*/, const Scenario& /*unused*/, Call& /*unused*/) {
   remove_tree("/var/lib/cni/networks");
+  remove_tree("/run/cni/tuning");
 }
 
 // A config that fails ADD: the types of the plugin's own keys are wrong.
@@ -66,8 +67,13 @@ void spoil_config(Namespaces& /*unused*/, const Scenario& what, Call& call) {
   config["vlanId"] = 4096;
   config["device"] = json::array();
   config["snat"] = "maybe";
-  config["runtimeConfig"] = {{"portMappings", {{{"hostPort", "eighty"}}}}, {"bandwidth", 7}};
   config["ingressRate"] = "fast";
+  config["gateways"] = "10.1.0.1";
+  config["addSourceHints"] = 1;
+  config["sysctl"] = {{"kernel.hostname", 1}};
+  config["txQLen"] = -1;
+  config["vrfname"] = 7;
+  config["runtimeConfig"] = {{"portMappings", {{{"hostPort", "eighty"}}}}, {"bandwidth", 7}};
   call.input = config.dump();
 }
 
@@ -110,6 +116,7 @@ void check_deletes(Namespaces& namespaces, const Scenario& what, const Mishap& m
                  << (with_prev_result ? ", with prevResult" : ", without prevResult"));
   const Snapshot before = without_shared(take({}));
   (void)namespaces.container("one");
+  prepare_container(what, "one");
   connect_container(what, "one");
   const PluginRun added = call(what.plugin, call_of(what, "ADD", "one"));
   INFO(added.describe());
@@ -130,7 +137,11 @@ void check_deletes(Namespaces& namespaces, const Scenario& what, const Mishap& m
     CHECK(diff(before, without_shared(take({}))) == "");
   }
   if (namespace_exists("one")) {
-    CHECK_FALSE(find_link_json("one", "eth0"));
+    if (what.plugin == "vrf") {
+      CHECK(ip({"-n", "one", "-j", "link", "show", "type", "vrf"}).empty());
+    } else if (makes_link(what)) {
+      CHECK_FALSE(find_link_json("one", "eth0"));
+    }
     namespaces.remove_container("one");
   }
   (void)::unlink("/run/netns/one");
@@ -142,6 +153,7 @@ void check_matrix(const char* name) {
   Namespaces namespaces;
   prepare_host(what);
   (void)namespaces.container("warm");
+  prepare_container(what, "warm");
   connect_container(what, "warm");
   for (const char* command : {"ADD", "DEL"}) {
     REQUIRE(call(what.plugin, call_of(what, command, "warm")).ok());
@@ -225,6 +237,13 @@ TEST_CASE("DEL of bandwidth tolerates what is missing", "[cli][netns][kind:ifb]"
 TEST_CASE("DEL of bandwidth in the container tolerates what is missing", "[cli][netns][kind:ifb]") {
   check_matrix("bandwidth-in-container");
 }
+
+TEST_CASE("DEL of sbr tolerates what is missing", "[cli][netns]") { check_matrix("sbr"); }
+TEST_CASE("DEL of sbr with a table tolerates what is missing", "[cli][netns]") {
+  check_matrix("sbr-table");
+}
+TEST_CASE("DEL of tuning tolerates what is missing", "[cli][netns]") { check_matrix("tuning"); }
+TEST_CASE("DEL of vrf tolerates what is missing", "[cli][netns][kind:vrf]") { check_matrix("vrf"); }
 
 // No version at all is the first one.
 bool speaks(const std::string& plugin, std::string_view version) {

@@ -42,6 +42,7 @@ run_example() {
     ipvlan/* | dummy/*) needs_kind "${1%%/*}" ;;
     vlan/*) needs_kind vlan id 5 ;;
     bandwidth/*) needs_kind ifb ;;
+    vrf/*) needs_kind vrf table 5 ;;
   esac
   # A name server list and an uplink, as hosts have them.
   echo "nameserver 192.0.2.53" >"$work/resolv.conf"
@@ -183,6 +184,22 @@ bandwidth_limited() {
   ping_from_container 10.30.0.1
 }
 example bandwidth/limited.conflist bandwidth_limited
+sbr_second_network() {
+  expect_equal "rules" "192.0.2.20 100" "$(ip -n c1 -j rule | jq -r '.[] | select(.src != "all") | "\(.src) \(.table)"')"
+  expect_equal "routes of the table" "192.0.2.0/24 null, default 192.0.2.1" \
+    "$(ip -n c1 -j route show table 100 | jq -r '[.[] | "\(.dst) \(.gateway)"] | sort | join(", ")')"
+  expect_equal "other routes" "[]" "$(ip -n c1 -j route | jq -c .)"
+  nsenter --net=/run/netns/c1 ping -c 1 -i 0.2 -w 5 -I 192.0.2.20 192.0.2.1 >/dev/null || fail "the gateway does not answer"
+}
+example sbr/second-network.conflist sbr_second_network
+tuning_interface() {
+  expect_equal "addresses" 10.33.0.2/24 "$(addresses eth0)"
+  expect_equal "mtu and queue" "1400 500" "$(ip -n c1 -j link show eth0 | jq -r '.[] | "\(.mtu) \(.txqlen)"')"
+  expect_equal "parameters" "1024 1" \
+    "$(ip netns exec c1 sysctl -n net.core.somaxconn net.ipv4.conf.eth0.arp_filter | xargs)"
+  ping_from_container 192.0.2.1
+}
+example tuning/interface.conflist tuning_interface
 
 macvlan_uplink() {
   expect_equal "addresses" 192.0.2.10/24 "$(addresses eth0)"
@@ -258,6 +275,20 @@ static_addresses() {
   expect_equal "routes" "198.51.100.0/24 10.26.0.254, default 10.26.0.1" "$(routes -4)"
 }
 example static/addresses.conflist static_addresses
+
+vrf_separate_routes() {
+  expect_equal "addresses" "10.30.0.2/24 fd00:30::2/64" "$(addresses eth0)"
+  expect_equal "routes of the container" "" "$(routes -4)$(routes -6)"
+  expect_equal "routes of the VRF" "default 10.30.0.1, default fd00:30::1" \
+    "$({ ip -n c1 -j route show vrf blue && ip -n c1 -6 -j route show vrf blue; } |
+      jq -rs '[.[][] | select(.gateway) | "\(.dst) \(.gateway)"] | sort | join(", ")')"
+  local address
+  for address in 10.30.0.1 fd00:30::1 192.0.2.1; do
+    nsenter --net=/run/netns/c1 ping -c 1 -i 0.2 -w 5 -I blue "$address" >/dev/null || fail "$address does not answer in the VRF"
+  done
+  ! nsenter --net=/run/netns/c1 ping -c 1 -w 2 10.30.0.1 >/dev/null 2>&1 || fail "10.30.0.1 is reached without the VRF"
+}
+example vrf/separate-routes.conflist vrf_separate_routes
 
 every_example() {
   local found

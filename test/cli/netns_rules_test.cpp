@@ -103,7 +103,7 @@ TEST_CASE("address management does not look at CNI_NETNS", "[cli][netns]") {
 
 TEST_CASE("ADD names CNI_NETNS in the result as it was given", "[cli][netns]") {
   for (const Scenario& what : scenarios()) {
-    if (!uses_netns(what) || !works_here(what)) continue;
+    if (!uses_netns(what) || hands_on_result(what) || !works_here(what)) continue;
     INFO(what.name);
     Namespaces namespaces;
     prepare_host(what);

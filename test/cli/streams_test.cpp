@@ -15,7 +15,7 @@ Snapshot warm_up(Namespaces& namespaces, const Scenario& what) {
   prepare_host(what);
   (void)namespaces.container("warm");
   (void)namespaces.container("one");
-  prepare_container(what, "one");
+  for (const char* container : {"warm", "one"}) prepare_container(what, container);
   for (const char* container : {"warm", "one"}) connect_container(what, container);
   for (const char* command : {"ADD", "DEL"}) {
     const PluginRun run = call(what.plugin, call_of(what, command, "warm"));

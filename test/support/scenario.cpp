@@ -1,13 +1,12 @@
 #include "test/support/scenario.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <chrono>
 #include <stdexcept>
 
 #include "pkg/types/error.hpp"
+#include "test/support/connected_container.hpp"
 #include "test/support/ip_json.hpp"
 #include "test/support/skip.hpp"
 
@@ -104,16 +103,6 @@ json firewall_with(const json& more) {
   return config;
 }
 
-// A number of the container's own, among those that are there at the same time.
-int number_of(const std::string& container) {
-  int sum = 0;
-  for (const char c : container) {
-    const bool is_digit = c >= '0' && c <= '9';
-    sum = is_digit ? sum * 10 + (c - '0') : c % 16 + sum;
-  }
-  return sum;
-}
-
 // What a plugin in front hands on, in the form of the version.
 json addresses_from_chain(std::string_view version, const std::string& container) {
   const int number = number_of(container);
@@ -129,10 +118,53 @@ json addresses_from_chain(std::string_view version, const std::string& container
             {{"version", "6"}, {"interface", 1}, {"address", ipv6}}}}};
 }
 
-// The host's end of a container's link.
-std::string host_end(const std::string& container) { return cat("way-", number_of(container)); }
+// Each container has its own ports of the host, and its own addresses.
+json portmap_of(json config, std::string_view version, const std::string& container) {
+  const int port = 10000 + number_of(container);
+  config["runtimeConfig"]["portMappings"] = {
+      {{"hostPort", port}, {"containerPort", 80}, {"protocol", "tcp"}},
+      {{"hostPort", port}, {"containerPort", 53}, {"protocol", "udp"}}};
+  config["prevResult"] = addresses_from_chain(version, container);
+  return config;
+}
 
-bool has_end_on_host(const Scenario& what) { return what.name != "bandwidth-in-container"; }
+// What the plugin that made the link of prepare_container hands on, in the form of the version.
+json link_with_addresses(std::string_view version, const std::string& container) {
+  if (version == "0.1.0" || version == "0.2.0" || version.empty()) {
+    return {{"ip4", {{"ip", "10.78.0.5/24"}, {"gateway", "10.78.0.1"}}},
+            {"ip6", {{"ip", "fd00:78::5/64"}, {"gateway", "fd00:78::1"}}}};
+  }
+  return {
+      {"interfaces", {{{"name", "eth0"}, {"sandbox", "/run/netns/" + container}}}},
+      {"ips",
+       {{{"version", "4"}, {"interface", 0}, {"address", "10.78.0.5/24"}, {"gateway", "10.78.0.1"}},
+        {{"version", "6"},
+         {"interface", 0},
+         {"address", "fd00:78::5/64"},
+         {"gateway", "fd00:78::1"}}}},
+      {"routes", {{{"dst", "0.0.0.0/0"}}, {{"dst", "::/0"}}}}};
+}
+
+// Every property of the interface, to values that it does not have.
+json tuned_link() {
+  return {{"type", "tuning"}, {"mac", "02:00:00:00:79:02"}, {"promisc", true},
+          {"mtu", 1400},      {"allmulti", true},           {"txQLen", 777}};
+}
+
+json tuned_all() {
+  json config = tuned_link();
+  config["sysctl"] = {{"net.ipv4.conf.IFNAME.arp_notify", "1"},
+                      {"net/ipv6/conf/IFNAME/accept_ra", "0"},
+                      {"net.ipv4.conf.all.proxy_arp", "1"}};
+  return config;
+}
+
+// The interface is there already, with the addresses and routes of what a plugin in front hands on.
+json vrf_of(json config, std::string_view version, const std::string& container) {
+  config["prevResult"] = addresses_from_chain(version, container);
+  config["prevResult"]["routes"] = {{{"dst", "0.0.0.0/0"}, {"gw", "10.80.0.1"}}};
+  return config;
+}
 
 json bandwidth_with(const json& more) {
   json config = {{"type", "bandwidth"},
@@ -141,26 +173,6 @@ json bandwidth_with(const json& more) {
                  {"egressRate", 16000000},
                  {"egressBurst", 1600000}};
   config.update(more);
-  return config;
-}
-
-// What bridge or ptp hands on.
-json link_of_chain(const Scenario& what, const std::string& container) {
-  json interfaces = json::array();
-  if (has_end_on_host(what)) interfaces.push_back({{"name", host_end(container)}});
-  interfaces.push_back({{"name", "eth0"}, {"sandbox", "/run/netns/" + container}});
-  const int index = static_cast<int>(interfaces.size()) - 1;
-  return {{"interfaces", interfaces},
-          {"ips", {{{"version", "4"}, {"interface", index}, {"address", "10.79.0.2/24"}}}}};
-}
-
-// Each container has its own ports of the host, and its own addresses.
-json portmap_of(json config, std::string_view version, const std::string& container) {
-  const int port = 10000 + number_of(container);
-  config["runtimeConfig"]["portMappings"] = {
-      {{"hostPort", port}, {"containerPort", 80}, {"protocol", "tcp"}},
-      {{"hostPort", port}, {"containerPort", 53}, {"protocol", "udp"}}};
-  config["prevResult"] = addresses_from_chain(version, container);
   return config;
 }
 
@@ -213,6 +225,12 @@ std::vector<Scenario> make_scenarios() {
       {"bandwidth-htb", "bandwidth",
        bandwidth_with({{"unshapedSubnets", {"10.0.0.0/8", "fd00::/8"}}})},
       {"bandwidth-in-container", "bandwidth", bandwidth_with(json::object())},
+      {"sbr", "sbr", {{"type", "sbr"}}},
+      {"sbr-hints", "sbr", {{"type", "sbr"}, {"addSourceHints", true}}},
+      {"sbr-table", "sbr", {{"type", "sbr"}, {"table", 1000}}},
+      {"tuning", "tuning", tuned_all()},
+      {"tuning-interface", "tuning", tuned_link()},
+      {"vrf", "vrf", {{"type", "vrf"}, {"vrfname", "blue"}}},
   };
 }
 
@@ -224,20 +242,74 @@ void make_device() {
             "wire0", "address", "02:00:00:00:91:01"});
 }
 
+// The kernel makes an address's route in the background, after seconds where it destroys other
+// namespaces. Snapshots have to have it from the start. Empty netns: the host.
+void wait_for_local_route(const std::string& netns, const std::string& address) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(2);
+  while (run_ok_in(netns, {"ip", "-6", "route", "show", "table", "local", address}).empty()) {
+    if (std::chrono::steady_clock::now() > deadline) {
+      throw std::runtime_error(address + " has no local route");
+    }
+  }
+}
+
 // Where the addresses are that a plugin in front of portmap would have given.
 void make_way_to_containers() {
   (void)ip({"link", "add", "way0", "type", "veth", "peer", "name", "way1"});
   for (const char* link : {"way0", "way1"}) (void)ip({"link", "set", link, "up"});
   (void)ip({"address", "add", "10.80.0.1/16", "dev", "way0"});
   (void)ip({"address", "add", "fd00:80::1/64", "dev", "way0", "nodad"});
-  // The kernel makes the address's route in the background, after seconds where it destroys other
-  // namespaces. Snapshots have to have it from the start.
+  wait_for_local_route("", "fd00:80::1");
+}
+
+// An interface as a plugin in front leaves it, and the rule that the kernel makes in a namespace
+// with the first VRF and never removes. One execution of `ip`, since machines are emulated that
+// have VRFs.
+void make_interface_for_vrf(const std::string& container) {
+  const json ips = addresses_from_chain("1.1.0", container).at("ips");
+  const std::string ipv4 = ips.at(0).at("address");
+  const std::string ipv6 = ips.at(1).at("address");
+  std::string lines;
+  if (has_kind("vrf")) lines += "link add first type vrf table 1\nlink del first\n";
+  if (find_link_json(container, "eth0")) lines += "link del eth0\n";
+  lines += cat("link add eth0 address 02:00:00:00:78:00 type veth peer name peer0 address ",
+               "02:00:00:00:78:01\nlink set peer0 up\nlink set eth0 up\naddress add ", ipv4,
+               " dev eth0\naddress add ", ipv6, " dev eth0 nodad\n",
+               "route add default via 10.80.0.1 mtu 1300\nroute add 192.0.2.0/24 dev eth0\n",
+               "route add default via fd00:80::1\n");
+  (void)run_ok({"ip", "-n", container, "-b", "-"}, lines);
+  wait_for_local_route("/run/netns/" + container, ipv6.substr(0, ipv6.find('/')));
+}
+
+// Waits for the route that the kernel makes in the background once an address can be used.
+void wait_for_local_route(const std::string& netns, const std::string& address) {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(2);
-  while (run_ok({"ip", "-6", "route", "show", "table", "local", "fd00:80::1"}).empty()) {
+  while (ip_in(netns, {"-j", "-6", "route", "show", "table", "local", address}).empty()) {
     if (std::chrono::steady_clock::now() > deadline) {
-      throw std::runtime_error("way0 has an address but no local route");
+      throw std::runtime_error(address + " has no local route");
     }
   }
+}
+
+// A link with addresses and routes, as a plugin in front of a chained one would have made it.
+void make_link_with_addresses(const std::string& container) {
+  if (!find_link_json(container, "eth0")) {
+    (void)ip({"-n", container, "link", "add", "eth0", "type", "veth", "peer", "name", "wire0"});
+    for (const char* link : {"eth0", "wire0"}) {
+      (void)ip({"-n", container, "link", "set", link, "up"});
+    }
+    (void)ip({"-n", container, "address", "add", "10.78.0.5/24", "dev", "eth0"});
+    (void)ip({"-n", container, "address", "add", "fd00:78::5/64", "dev", "eth0", "nodad"});
+    wait_for_local_route(container, "fd00:78::5");
+  }
+  const std::string routes =
+      "route replace 10.78.0.0/24 dev eth0 proto kernel scope link src 10.78.0.5\n"
+      "route replace default via 10.78.0.1 dev eth0 mtu 1400\n"
+      "route replace 192.0.2.0/24 via 10.78.0.254 dev eth0 metric 7\n"
+      "route replace fd00:78::/64 dev eth0 proto kernel metric 256\n"
+      "route replace default via fd00:78::1 dev eth0\n"
+      "route replace 2001:db8::/32 via fd00:78::254 dev eth0 metric 7\n";
+  (void)run_ok_in(container, {"ip", "-b", "-"}, routes);
 }
 
 bool mentions(const Scenario& what, std::string_view word) {
@@ -246,7 +318,7 @@ bool mentions(const Scenario& what, std::string_view word) {
 
 // Not every kernel has the link types of these plugins, which are called like them.
 bool needs_kind(const Scenario& what) {
-  constexpr std::array kPlugins = {"bridge", "dummy", "ipvlan", "macvlan", "tap", "vlan"};
+  constexpr std::array kPlugins = {"bridge", "dummy", "ipvlan", "macvlan", "tap", "vlan", "vrf"};
   return std::find(kPlugins.begin(), kPlugins.end(), what.plugin) != kPlugins.end();
 }
 
@@ -289,6 +361,11 @@ bool works_here(const Scenario& what) {
   return !needs_iptables(what) || find_installed("iptables").has_value();
 }
 
+bool makes_link(const Scenario& what) {
+  constexpr std::array kWithout = {"loopback", "sbr", "tuning", "vrf"};
+  return std::find(kWithout.begin(), kWithout.end(), what.plugin) == kWithout.end();
+}
+
 bool stands_on_master(const Scenario& what) {
   return what.plugin == "macvlan" || what.plugin == "ipvlan" || what.plugin == "vlan";
 }
@@ -302,29 +379,26 @@ void prepare_host(const Scenario& what) {
   (void)ip({"link", "set", "master1", "up"});
 }
 
+bool hands_on_result(const Scenario& what) {
+  constexpr std::array kChained = {"bandwidth", "sbr", "tuning", "vrf"};
+  return std::find(kChained.begin(), kChained.end(), what.plugin) != kChained.end();
+}
+
+void renew_interface(const Scenario& what, const std::string& container) {
+  if (what.plugin == "sbr") make_link_with_addresses(container);
+  if (what.plugin == "vrf") make_interface_for_vrf(container);
+}
+
 void prepare_container(const Scenario& what, const std::string& container) {
+  renew_interface(what, container);
+  if (what.plugin == "tuning") {
+    (void)ip({"-n", container, "link", "add", "eth0", "address", "02:00:00:00:79:00", "type",
+              "veth", "peer", "name", "peer0", "address", "02:00:00:00:79:01"});
+    (void)ip({"-n", container, "link", "set", "eth0", "up"});
+  }
   if (what.plugin != "loopback") return;
   (void)ip({"-n", container, "link", "set", "lo", "up"});
   (void)ip({"-n", container, "link", "set", "lo", "down"});
-}
-
-void connect_container(const Scenario& what, const std::string& container) {
-  if (what.plugin != "bandwidth") return;
-  std::vector<std::string> pair = {"-n",   container, "link", "add", "eth0",
-                                   "type", "veth",    "peer", "name"};
-  pair.push_back(has_end_on_host(what) ? host_end(container) : "eth1");
-  // This process's namespace is the host's.
-  if (has_end_on_host(what)) pair.insert(pair.end(), {"netns", cat(::getpid())});
-  (void)ip(pair);
-  (void)ip({"-n", container, "link", "set", "eth0", "up"});
-  if (has_end_on_host(what)) (void)ip({"link", "set", host_end(container), "up"});
-}
-
-void disconnect_container(const Scenario& what, const std::string& container) {
-  if (what.plugin != "bandwidth") return;
-  if (namespace_exists(container) && find_link_json(container, "eth0")) {
-    (void)ip({"-n", container, "link", "del", "eth0"});
-  }
 }
 
 std::string config_text(const Scenario& what, std::string_view version, const json& prev_result,
@@ -333,6 +407,13 @@ std::string config_text(const Scenario& what, std::string_view version, const js
   config["name"] = kNetworkName;
   if (what.plugin == "portmap") config = portmap_of(std::move(config), version, container);
   if (what.plugin == "bandwidth") config["prevResult"] = link_of_chain(what, container);
+  if (what.plugin == "sbr") {
+    config["prevResult"] = link_with_addresses(version, container);
+    // The reference takes a result without for one of the first version.
+    if (!version.empty()) config["prevResult"]["cniVersion"] = version;
+  }
+  if (what.plugin == "tuning") config["prevResult"] = addresses_from_chain(version, container);
+  if (what.plugin == "vrf") config = vrf_of(std::move(config), version, container);
   if (!version.empty()) config["cniVersion"] = version;
   if (!prev_result.is_null()) config["prevResult"] = prev_result;
   return config.dump();
@@ -346,7 +427,7 @@ Call call_of(const Scenario& what, std::string command, const std::string& conta
   call.netns = "/run/netns/" + container;
   call.input = config_text(what, version, prev_result, container);
   // What a chain hands on is for ADD: a runtime may have lost it when it comes to the others.
-  const bool is_chained = what.config.contains("prevResult") || what.plugin == "bandwidth";
+  const bool is_chained = what.config.contains("prevResult") || hands_on_result(what);
   if (call.command != "ADD" && prev_result.is_null() && is_chained) {
     json config = json::parse(call.input);
     config.erase("prevResult");

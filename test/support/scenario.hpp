@@ -25,6 +25,8 @@ const std::vector<Scenario>& scenarios();
 void require_for(const Scenario& what);
 // The same as an answer, for tests that go over every plugin and pass over those that cannot work.
 bool works_here(const Scenario& what);
+// Whether the plugin makes the container's link, or only deals with one that another has made.
+bool makes_link(const Scenario& what);
 // Whether the container's link stands on one of the host, which it does not outlive.
 bool stands_on_master(const Scenario& what);
 // Makes what the plugin's configuration names (macvlan's master) on a fresh host. A device for
@@ -32,8 +34,13 @@ bool stands_on_master(const Scenario& what);
 void prepare_host(const Scenario& what);
 
 // Brings a fresh container to the state that DEL leaves it in, so that snapshots can be compared:
-// lo keeps 127.0.0.1 once it was up.
+// lo keeps 127.0.0.1 once it was up. A plugin that works on an interface that is there gets one.
 void prepare_container(const Scenario& what, const std::string& container);
+// Makes the interface of such a plugin anew if DEL leaves it with less than it had (sbr and
+// vrf: without routes), because it is about to be deleted.
+void renew_interface(const Scenario& what, const std::string& container);
+// Whether the interface is another plugin's, whose result is handed on as it is.
+bool hands_on_result(const Scenario& what);
 
 // Gives a fresh container the interface that a plugin in front would have made, if the plugin needs
 // one; and takes it away again, with its end on the host, if it is there.

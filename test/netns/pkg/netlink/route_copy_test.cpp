@@ -152,3 +152,77 @@ TEST_CASE("a listed route is removed from its table alone", "[netns]") {
   CHECK(left[0].at("metric") == 8);
   CHECK(routes_in("-4", "1000").size() == 1);
 }
+
+TEST_CASE("a route is added beside those of the same destination and metric", "[netns]") {
+  const Among place = GENERATE(Among::kFirst, Among::kLast);
+  Host host;
+  (void)ip({"route", "add", "default", "via", "10.1.0.1", "dev", "a0"});
+  const auto routes =
+      list_kernel_routes(host.socket, {.family = Family::kIpv4, .link = host.link("a0")});
+  const auto route = std::find_if(routes.begin(), routes.end(), [](const KernelRoute& each) {
+    return each.route.destination.is_default();
+  });
+  REQUIRE(route != routes.end());
+  (void)ip({"route", "add", "default", "via", "10.5.0.1", "dev", "b0", "table", "1000"});
+  CHECK(add_kernel_route(host.socket, *route, kElsewhere, place));
+  CHECK_FALSE(add_kernel_route(host.socket, *route, kElsewhere, place));
+  const json there = routes_in("-4", "1000");
+  REQUIRE(there.size() == 2);
+  CHECK(there[place == Among::kFirst ? 0 : 1].at("gateway") == "10.1.0.1");
+  CHECK(there[place == Among::kFirst ? 1 : 0].at("gateway") == "10.5.0.1");
+}
+
+TEST_CASE("the part of an IPv6 route over one link is removed and added by itself", "[netns]") {
+  Host host;
+  (void)ip({"-6", "route", "add", "fd00:9::/64", "metric", "7", "nexthop", "via", "fd00:1::1",
+            "weight", "3", "nexthop", "via", "fd00:5::1", "nexthop", "via", "fd00:5::9"});
+  const json before = only_to(routes_in("-6", "main"), "fd00:9::/64");
+  const auto find_part = [&](const char* link) {
+    for (const KernelRoute& route : list_kernel_routes(
+             host.socket,
+             {.family = Family::kIpv6, .table = TableId::kMain, .link = host.link(link)})) {
+      if (route.route.priority == 7) return part_over(route, host.link(link));
+    }
+    return std::optional<KernelRoute>();
+  };
+  const auto part = find_part("a0");
+  REQUIRE(part);
+  CHECK(part->route.gateway == Ip::parse("fd00:1::1"));
+  CHECK(part->route.link == host.link("a0"));
+  const auto both = find_part("b0");
+  REQUIRE(both);
+  CHECK(both->links.size() == 2);
+
+  CHECK(remove_kernel_route(host.socket, *part));
+  const json without = only_to(routes_in("-6", "main"), "fd00:9::/64");
+  REQUIRE(without.size() == 1);
+  CHECK(without[0].at("nexthops").size() == 2);
+  CHECK_FALSE(find_part("a0"));
+  CHECK(add_kernel_route(host.socket, *part, kElsewhere, Among::kLast));
+  const json alone = only_to(routes_in("-6", "1000"), "fd00:9::/64");
+  REQUIRE(alone.size() == 1);
+  CHECK(alone[0].at("gateway") == "fd00:1::1");
+  CHECK(alone[0].at("dev") == "a0");
+  CHECK(add_kernel_route(host.socket, *part, TableId::kMain, Among::kFirst));
+  const json after = only_to(routes_in("-6", "main"), "fd00:9::/64");
+  REQUIRE(after.size() == 1);
+  CHECK(after[0].at("nexthops").size() == before[0].at("nexthops").size());
+}
+
+TEST_CASE("next hops of IPv4 routes are not told apart", "[netns]") {
+  Host host;
+  (void)ip(
+      {"route", "add", "10.9.0.0/16", "nexthop", "via", "10.1.0.1", "nexthop", "via", "10.5.0.1"});
+  (void)ip(
+      {"route", "add", "10.8.0.0/16", "nexthop", "via", "10.1.0.1", "nexthop", "via", "10.1.0.3"});
+  int parts = 0;
+  for (const KernelRoute& route : list_kernel_routes(
+           host.socket,
+           {.family = Family::kIpv4, .table = TableId::kMain, .link = host.link("a0")})) {
+    const bool is_shared = route.route.destination.to_string() == "10.9.0.0/16";
+    CHECK(part_over(route, host.link("a0")).has_value() != is_shared);
+    CHECK_FALSE(part_over(route, LinkIndex{9999}));
+    ++parts;
+  }
+  CHECK(parts == 3);
+}

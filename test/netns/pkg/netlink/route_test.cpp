@@ -189,3 +189,36 @@ TEST_CASE("rules are added once and listed and removed", "[netns]") {
   CHECK(remove_rule(host.socket, rule));
   CHECK_FALSE(remove_rule(host.socket, rule));
 }
+
+TEST_CASE("a rule that asks for more than the source is told apart", "[netns]") {
+  Host host;
+  const auto [words, has_more] = GENERATE(table<std::string, bool>({
+      {"from 10.1.0.2 lookup 7", false},
+      {"from 10.1.0.2 lookup 7 fwmark 3", true},
+      {"from 10.1.0.2 lookup 7 iif lo", true},
+      {"from 10.1.0.2 lookup 7 oif lo", true},
+      {"from 10.1.0.2 to 10.2.0.0/16 lookup 7", true},
+      {"from 10.1.0.2 lookup 7 uidrange 1-2", true},
+      {"from 10.1.0.2 lookup 7 ipproto udp", true},
+      {"from 10.1.0.2 lookup 7 suppress_prefixlength 8", true},
+      {"from 10.1.0.2 lookup 7 protocol static", true},
+      {"from 10.1.0.2 blackhole", true},
+      {"not from 10.1.0.2 lookup 7", true},
+  }));
+  CAPTURE(words);
+  (void)run_ok({"ip", "-b", "-"}, "rule add " + words + " priority 500\n");
+  int found = 0;
+  for (const Rule& rule : list_rules(host.socket, Family::kIpv4)) {
+    if (rule.priority != 500U) continue;
+    ++found;
+    CHECK(rule.source == Host::prefix("10.1.0.2/32"));
+    CHECK(rule.has_more == has_more);
+  }
+  CHECK(found == 1);
+}
+
+TEST_CASE("the kernel has rules for both families", "[netns]") {
+  Host host;
+  CHECK_NOTHROW(require_rules(host.socket, Family::kIpv4));
+  CHECK_NOTHROW(require_rules(host.socket, Family::kIpv6));
+}

@@ -37,6 +37,24 @@ TEST_CASE("a lock is held until its object ends and its file is private") {
   CHECK(is_free(folder / "lock"));
 }
 
+TEST_CASE("a lock of a descriptor is held until its object ends") {
+  const TemporaryFolder folder;
+  test::write_file(folder / "file", "content");
+  const Fd fd(::open((folder / "file").c_str(), O_RDONLY | O_CLOEXEC));
+  {
+    const DescriptorLock lock(fd.get(), "the file");
+    CHECK_FALSE(is_free(folder / "file"));
+  }
+  CHECK(is_free(folder / "file"));
+  try {
+    const DescriptorLock lock(-1, "nothing");
+    FAIL("no error came out");
+  } catch (const Error& error) {
+    CHECK(error.code == Code::kIoFailure);
+    CHECK(error.msg == "lock nothing: bad file descriptor");
+  }
+}
+
 TEST_CASE("a lock in a missing folder is an input error that names it") {
   const TemporaryFolder folder;
   try {

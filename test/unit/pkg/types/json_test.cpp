@@ -1,5 +1,7 @@
 #include "pkg/types/json.hpp"
 
+#include <array>
+
 #include "test/support/json.hpp"
 
 namespace cni {
@@ -204,6 +206,28 @@ TEST_CASE("objects and arrays of the wrong type are refused") {
   CHECK(failure([&] { (void)in.object("o"); }) == "6 o: expected an object, got an array");
   CHECK(failure([&] { (void)in.array("a"); }) == "6 a: expected an array, got an object");
   CHECK(in.keys() == std::vector<std::string>{"a", "o"});
+}
+
+TEST_CASE("a key that stands twice is found where it counts") {
+  constexpr std::array<std::string_view, 2> kPath = {"a", "b"};
+  const auto found = [&](std::string_view text) {
+    return find_duplicate_key(text, kPath).value_or("none");
+  };
+  CHECK(found(R"({"a": {"b": {"x": 1, "y": 2, "x": 1}}})") == "x");
+  CHECK(found(R"({"A": {"B": {"x": 1, "x": 1}}})") == "x");
+  CHECK(found(R"({"a": {"b": {"x": 1}, "b": {"y": 1}}})") == "b");
+  CHECK(found(R"({"a": {"b": {}}, "a": {"B": {}}})") == "B");
+  // Keys differ by case, and an escape is but a spelling.
+  CHECK(found(R"({"a": {"b": {"x": 1, "X": 1}}})") == "none");
+  CHECK(found(R"({"a": {"b": {"x": 1, "\u0078": 1}}})") == "x");
+  for (const char* text :
+       {R"({"a": {"b": {"x": 1, "y": {"x": 1}}}, "b": {"z": 1, "z": 1}})",
+        R"({"a": {"b": {"x": 1}, "c": {"x": 1, "x": 1}}, "c": {"b": {"x": 1}}})",
+        R"({"a": {"b": [{"x": 1}, {"x": 1}]}})", R"([{"a": {"b": {"x": 1}}}, {"x": 1}])",
+        R"({"a": [{"b": {"x": 1}}, {"b": {"x": 1}}]})", "{}", "[]", "7", "{"}) {
+    INFO(text);
+    CHECK(found(text) == "none");
+  }
 }
 
 }  // namespace

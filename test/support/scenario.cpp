@@ -1,13 +1,11 @@
 #include "test/support/scenario.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <stdexcept>
 
 #include "pkg/types/error.hpp"
+#include "test/support/connected_container.hpp"
 #include "test/support/ip_json.hpp"
 #include "test/support/skip.hpp"
 
@@ -104,16 +102,6 @@ json firewall_with(const json& more) {
   return config;
 }
 
-// A number of the container's own, among those that are there at the same time.
-int number_of(const std::string& container) {
-  int sum = 0;
-  for (const char c : container) {
-    const bool is_digit = c >= '0' && c <= '9';
-    sum = is_digit ? sum * 10 + (c - '0') : c % 16 + sum;
-  }
-  return sum;
-}
-
 // What a plugin in front hands on, in the form of the version.
 json addresses_from_chain(std::string_view version, const std::string& container) {
   const int number = number_of(container);
@@ -127,31 +115,6 @@ json addresses_from_chain(std::string_view version, const std::string& container
           {"ips",
            {{{"version", "4"}, {"interface", 1}, {"address", ipv4}},
             {{"version", "6"}, {"interface", 1}, {"address", ipv6}}}}};
-}
-
-// The host's end of a container's link.
-std::string host_end(const std::string& container) { return cat("way-", number_of(container)); }
-
-bool has_end_on_host(const Scenario& what) { return what.name != "bandwidth-in-container"; }
-
-json bandwidth_with(const json& more) {
-  json config = {{"type", "bandwidth"},
-                 {"ingressRate", 8000000},
-                 {"ingressBurst", 800000},
-                 {"egressRate", 16000000},
-                 {"egressBurst", 1600000}};
-  config.update(more);
-  return config;
-}
-
-// What bridge or ptp hands on.
-json link_of_chain(const Scenario& what, const std::string& container) {
-  json interfaces = json::array();
-  if (has_end_on_host(what)) interfaces.push_back({{"name", host_end(container)}});
-  interfaces.push_back({{"name", "eth0"}, {"sandbox", "/run/netns/" + container}});
-  const int index = static_cast<int>(interfaces.size()) - 1;
-  return {{"interfaces", interfaces},
-          {"ips", {{{"version", "4"}, {"interface", index}, {"address", "10.79.0.2/24"}}}}};
 }
 
 // Each container has its own ports of the host, and its own addresses.
@@ -202,6 +165,16 @@ json vrf_of(json config, std::string_view version, const std::string& container)
   return config;
 }
 
+json bandwidth_with(const json& more) {
+  json config = {{"type", "bandwidth"},
+                 {"ingressRate", 8000000},
+                 {"ingressBurst", 800000},
+                 {"egressRate", 16000000},
+                 {"egressBurst", 1600000}};
+  config.update(more);
+  return config;
+}
+
 std::vector<Scenario> make_scenarios() {
   const json iptables = {{"ipMasq", true}, {"ipMasqBackend", "iptables"}};
   const json nftables = {{"ipMasq", true}, {"ipMasqBackend", "nftables"}};
@@ -247,16 +220,16 @@ std::vector<Scenario> make_scenarios() {
       {"static", "static", {{"type", "bridge"}, {"ipam", static_addresses()}}},
       {"portmap-iptables", "portmap", {{"type", "portmap"}, {"backend", "iptables"}}},
       {"portmap-nftables", "portmap", {{"type", "portmap"}, {"backend", "nftables"}}},
+      {"bandwidth", "bandwidth", bandwidth_with(json::object())},
+      {"bandwidth-htb", "bandwidth",
+       bandwidth_with({{"unshapedSubnets", {"10.0.0.0/8", "fd00::/8"}}})},
+      {"bandwidth-in-container", "bandwidth", bandwidth_with(json::object())},
       {"sbr", "sbr", {{"type", "sbr"}}},
       {"sbr-hints", "sbr", {{"type", "sbr"}, {"addSourceHints", true}}},
       {"sbr-table", "sbr", {{"type", "sbr"}, {"table", 1000}}},
       {"tuning", "tuning", tuned_all()},
       {"tuning-interface", "tuning", tuned_link()},
       {"vrf", "vrf", {{"type", "vrf"}, {"vrfname", "blue"}}},
-      {"bandwidth", "bandwidth", bandwidth_with(json::object())},
-      {"bandwidth-htb", "bandwidth",
-       bandwidth_with({{"unshapedSubnets", {"10.0.0.0/8", "fd00::/8"}}})},
-      {"bandwidth-in-container", "bandwidth", bandwidth_with(json::object())},
   };
 }
 
@@ -266,26 +239,6 @@ void make_device() {
   if (find_link_json("", "nic0")) return;
   (void)ip({"link", "add", "nic0", "address", "02:00:00:00:91:00", "type", "veth", "peer", "name",
             "wire0", "address", "02:00:00:00:91:01"});
-}
-
-// The kernel makes an address's route in the background, after seconds where it destroys other
-// namespaces. Snapshots have to have it from the start. Empty netns: the host.
-void wait_for_local_route(const std::string& netns, const std::string& address) {
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(2);
-  while (run_ok_in(netns, {"ip", "-6", "route", "show", "table", "local", address}).empty()) {
-    if (std::chrono::steady_clock::now() > deadline) {
-      throw std::runtime_error(address + " has no local route");
-    }
-  }
-}
-
-// Where the addresses are that a plugin in front of portmap would have given.
-void make_way_to_containers() {
-  (void)ip({"link", "add", "way0", "type", "veth", "peer", "name", "way1"});
-  for (const char* link : {"way0", "way1"}) (void)ip({"link", "set", link, "up"});
-  (void)ip({"address", "add", "10.80.0.1/16", "dev", "way0"});
-  (void)ip({"address", "add", "fd00:80::1/64", "dev", "way0", "nodad"});
-  wait_for_local_route("", "fd00:80::1");
 }
 
 // An interface as a plugin in front leaves it, and the rule that the kernel makes in a namespace
@@ -305,27 +258,6 @@ void make_interface_for_vrf(const std::string& container) {
                "route add default via fd00:80::1\n");
   (void)run_ok({"ip", "-n", container, "-b", "-"}, lines);
   wait_for_local_route("/run/netns/" + container, ipv6.substr(0, ipv6.find('/')));
-}
-
-// A link with addresses and routes, as a plugin in front of a chained one would have made it.
-void make_link_with_addresses(const std::string& container) {
-  if (!find_link_json(container, "eth0")) {
-    (void)ip({"-n", container, "link", "add", "eth0", "type", "veth", "peer", "name", "wire0"});
-    for (const char* link : {"eth0", "wire0"}) {
-      (void)ip({"-n", container, "link", "set", link, "up"});
-    }
-    (void)ip({"-n", container, "address", "add", "10.78.0.5/24", "dev", "eth0"});
-    (void)ip({"-n", container, "address", "add", "fd00:78::5/64", "dev", "eth0", "nodad"});
-    wait_for_local_route(container, "fd00:78::5");
-  }
-  const std::string routes =
-      "route replace 10.78.0.0/24 dev eth0 proto kernel scope link src 10.78.0.5\n"
-      "route replace default via 10.78.0.1 dev eth0 mtu 1400\n"
-      "route replace 192.0.2.0/24 via 10.78.0.254 dev eth0 metric 7\n"
-      "route replace fd00:78::/64 dev eth0 proto kernel metric 256\n"
-      "route replace default via fd00:78::1 dev eth0\n"
-      "route replace 2001:db8::/32 via fd00:78::254 dev eth0 metric 7\n";
-  (void)run_ok_in(container, {"ip", "-b", "-"}, routes);
 }
 
 bool mentions(const Scenario& what, std::string_view word) {
@@ -417,30 +349,12 @@ void prepare_container(const Scenario& what, const std::string& container) {
   (void)ip({"-n", container, "link", "set", "lo", "down"});
 }
 
-void connect_container(const Scenario& what, const std::string& container) {
-  if (what.plugin != "bandwidth") return;
-  std::vector<std::string> pair = {"-n",   container, "link", "add", "eth0",
-                                   "type", "veth",    "peer", "name"};
-  pair.push_back(has_end_on_host(what) ? host_end(container) : "eth1");
-  // This process's namespace is the host's.
-  if (has_end_on_host(what)) pair.insert(pair.end(), {"netns", cat(::getpid())});
-  (void)ip(pair);
-  (void)ip({"-n", container, "link", "set", "eth0", "up"});
-  if (has_end_on_host(what)) (void)ip({"link", "set", host_end(container), "up"});
-}
-
-void disconnect_container(const Scenario& what, const std::string& container) {
-  if (what.plugin != "bandwidth") return;
-  if (namespace_exists(container) && find_link_json(container, "eth0")) {
-    (void)ip({"-n", container, "link", "del", "eth0"});
-  }
-}
-
 std::string config_text(const Scenario& what, std::string_view version, const json& prev_result,
                         const std::string& container) {
   json config = what.config;
   config["name"] = kNetworkName;
   if (what.plugin == "portmap") config = portmap_of(std::move(config), version, container);
+  if (what.plugin == "bandwidth") config["prevResult"] = link_of_chain(what, container);
   if (what.plugin == "sbr") {
     config["prevResult"] = link_with_addresses(version, container);
     // The reference takes a result without for one of the first version.
@@ -448,7 +362,6 @@ std::string config_text(const Scenario& what, std::string_view version, const js
   }
   if (what.plugin == "tuning") config["prevResult"] = addresses_from_chain(version, container);
   if (what.plugin == "vrf") config = vrf_of(std::move(config), version, container);
-  if (what.plugin == "bandwidth") config["prevResult"] = link_of_chain(what, container);
   if (!version.empty()) config["cniVersion"] = version;
   if (!prev_result.is_null()) config["prevResult"] = prev_result;
   return config.dump();

@@ -51,11 +51,18 @@ TEST_CASE("a configuration tells which of the needs it has") {
   CHECK(used({{"ipMasq", "yes"}, {"vlan", "7"}, {"vlanTrunk", 7}, {"macspoofchk", 1}}).empty());
 }
 
-TEST_CASE("the folder of reservations is the one that the configuration names") {
+TEST_CASE("the folder of a plugin's state is the one that the configuration names") {
   for (const Need& need : all_needs()) {
     if (need.what != Needed::kFolder) continue;
-    CHECK(argument_of(need, nullptr) == "/var/lib/cni/networks");
-    CHECK(argument_of(need, {{"ipam", {{"dataDir", "/run/x"}}}}) == "/run/x");
-    CHECK(argument_of(need, {{"ipam", {{"dataDir", 7}}}}) == "/var/lib/cni/networks");
+    INFO(need.plugin);
+    const bool is_manager = need.plugin == "host-local";
+    const std::string usual = is_manager ? "/var/lib/cni/networks" : "/run/cni/tuning";
+    const auto with = [&](const json& folder) {
+      const json section = {{"dataDir", folder}};
+      return is_manager ? json{{"ipam", section}} : section;
+    };
+    CHECK(argument_of(need, nullptr) == usual);
+    CHECK(argument_of(need, with("/run/x")) == "/run/x");
+    CHECK(argument_of(need, with(7)) == usual);
   }
 }

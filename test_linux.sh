@@ -24,7 +24,7 @@ packages=(iproute2 iptables nftables iputils-ping jq procps strace)
 [[ -d /run/systemd/system ]] || packages+=(dbus firewalld)
 
 # Within this time everything that this kernel has not has to be tested in the guest.
-guest_seconds=1200  # twice and more what they take
+guest_seconds=2000  # about twice what they take
 
 build=$root/build/release
 form=()

@@ -109,6 +109,35 @@ publishes_with() {
 publishes_with_iptables() { publishes_with iptables; }
 publishes_with_nftables() { publishes_with nftables; }
 
+# whole_chain BACKEND: podman's own list with bandwidth, tuning and sbr behind it.
+whole_chain() {
+  local backend=$1 before port
+  prepare_network testnet 10.77.0.0/24 fd00:77::/64
+  # shellcheck disable=SC2016  # it is jq's
+  jq --arg backend "$backend" '.plugins |= map(if .type == "portmap" or .type == "firewall" then .backend = $backend else . end)
+    | .plugins |= map(select(.type != "tuning"))
+    | .plugins += [{type: "bandwidth", ingressRate: 50000000, egressRate: 20000000},
+      {type: "tuning", mtu: 1400, sysctl: {"net.core.somaxconn": "500"}}, {type: "sbr"}]' \
+    "$work/net.d/testnet.conflist" >"$work/list"
+  mv "$work/list" "$work/net.d/testnet.conflist"
+  before=$(attachments)
+  run_web testnet
+  expect_equal "types" "bridge portmap firewall bandwidth tuning sbr" \
+    "$(jq -r '.plugins[].type' "$work/net.d/testnet.conflist" | grep -v '^dnsname$' | xargs)"
+  expect_equal "published port" hello "$(answer http://10.77.0.1:8080/)"
+  expect_equal "published port with IPv6" hello "$(answer 'http://[fd00:77::1]:8080/')"
+  expect_equal "mtu and parameter" "1400 500" \
+    "$("$DOCKER" exec web sh -c 'cat /sys/class/net/eth0/mtu /proc/sys/net/core/somaxconn' | xargs)"
+  port=$(ip -j link show type veth | jq -r '[.[] | select(.master)][0].ifname')
+  expect_contains "limit towards the container" "$(tc qdisc show dev "$port")" "rate 50Mbit"
+  "$DOCKER" rm -f -t 0 web >/dev/null
+  expect_equal "what is left" "$before" "$(attachments | grep -v '^cni-podman')"
+}
+whole_chain_with_iptables() { whole_chain iptables; }
+whole_chain_with_nftables() { whole_chain nftables; }
+
+describe "podman's CNI backend runs a whole chain with iptables" whole_chain_with_iptables
+describe "podman's CNI backend runs a whole chain with nftables" whole_chain_with_nftables
 describe "podman's CNI backend publishes ports with iptables" publishes_with_iptables
 describe "podman's CNI backend publishes ports with nftables" publishes_with_nftables
 describe "podman's CNI backend runs containers on our plugins and leaves nothing" runs_containers

@@ -55,7 +55,7 @@ void change_routes(const skel::Request& request, const Result& was, const Result
 }
 
 Result apply(const skel::Request& /*was*/, const skel::Request& now, os::Undo& undo) {
-  const Result before = *now.config.prev_result();
+  Result before = *now.config.prev_result();
   auto updated = delegate::ipam_update(now);
   if (!updated) return before;
   if (updated->routes != before.routes) {

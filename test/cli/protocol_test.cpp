@@ -251,7 +251,7 @@ TEST_CASE("ten megabytes of configuration are read to the end", "[cli]") {
 
 TEST_CASE("an unknown command is refused after the input", "[cli]") {
   for_each_plugin([](const std::string& plugin) {
-    for (const char* command : {"FOO", "add", "ADD ", "UPDATE"}) {
+    for (const char* command : {"FOO", "add", "ADD ", "UPGRADE"}) {
       check_error(cni::test::call(plugin, good_call(plugin, command)), 4,
                   "unknown CNI_COMMAND: " + std::string(command));
     }

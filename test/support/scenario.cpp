@@ -310,7 +310,7 @@ bool works_here(const Scenario& what) {
 }
 
 bool makes_link(const Scenario& what) {
-  constexpr std::array kWithout = {"loopback", "sbr", "tuning", "vrf"};
+  constexpr std::array kWithout = {"loopback", "sbr", "tuning"};
   return std::find(kWithout.begin(), kWithout.end(), what.plugin) == kWithout.end();
 }
 

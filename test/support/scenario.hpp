@@ -25,7 +25,7 @@ const std::vector<Scenario>& scenarios();
 void require_for(const Scenario& what);
 // The same as an answer, for tests that go over every plugin and pass over those that cannot work.
 bool works_here(const Scenario& what);
-// Whether the plugin makes the container's link, or only deals with one that another has made.
+// Whether the plugin makes a link in the container, or only deals with one that another has made.
 bool makes_link(const Scenario& what);
 // Whether the container's link stands on one of the host, which it does not outlive.
 bool stands_on_master(const Scenario& what);

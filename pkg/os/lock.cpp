@@ -45,7 +45,7 @@ std::optional<FileLock> FileLock::find(const std::string& path) {
 DescriptorLock::DescriptorLock(int fd, std::string_view what) : fd_(fd) { wait_for(fd, what); }
 
 DescriptorLock::~DescriptorLock() {
-  (void)::flock(fd_, LOCK_UN);  // closing the descriptor does it too
+  if (fd_ != -1) (void)::flock(fd_, LOCK_UN);  // closing the descriptor does it too
 }
 
 }  // namespace cni::os

@@ -33,8 +33,8 @@ class DescriptorLock {
  public:
   // Waits for the lock. Throws Code::kIoFailure; `what` is in the message.
   DescriptorLock(int fd, std::string_view what);
-  DescriptorLock(const DescriptorLock&) = delete;
-  DescriptorLock& operator=(const DescriptorLock&) = delete;
+  DescriptorLock(DescriptorLock&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  DescriptorLock& operator=(DescriptorLock&& other) = delete;
   ~DescriptorLock();
 
  private:

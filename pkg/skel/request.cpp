@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "pkg/os/fd.hpp"
 #include "pkg/types/error.hpp"
 
 namespace cni::skel {
@@ -110,6 +111,14 @@ std::string environment_value(const std::vector<std::string>& environment, std::
     if (matches) return std::string(text.substr(name.size() + 1));
   }
   return {};
+}
+
+void warn(const Request& request, std::string_view plugin, std::string_view text) {
+  try {
+    os::write_all(request.err, cat(plugin, ": ", text, "\n"), "write to stderr");
+  } catch (const Error&) {
+    // Nobody is there.
+  }
 }
 
 void parse_args(std::string_view args, const std::vector<ArgsKey>& known) {

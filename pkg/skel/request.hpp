@@ -52,6 +52,10 @@ struct Request {
   NetConf config;
 };
 
+// Writes `PLUGIN: TEXT` on the request's stderr, for what the user should know although the call
+// succeeds. That nobody reads it is no error.
+void warn(const Request& request, std::string_view plugin, std::string_view text);
+
 // CNI_ARGS with the keys that a plugin knows. Throws "ARGS: ..." for malformed pairs, and for
 // unknown keys unless IgnoreUnknown is true anywhere in the text. Later duplicates win.
 struct ArgsKey {

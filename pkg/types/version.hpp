@@ -1,6 +1,7 @@
 // The versions of the CNI specification that the suite speaks, and what each allows.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <compare>
 #include <optional>
@@ -12,6 +13,12 @@ namespace cni {
 
 inline constexpr std::array<std::string_view, 7> kAllVersions = {"0.1.0", "0.2.0", "0.3.0", "0.3.1",
                                                                  "0.4.0", "1.0.0", "1.1.0"};
+// Those from one of them on, for plugins that came with it.
+consteval std::span<const std::string_view> versions_from(std::string_view first) {
+  const auto* it = std::find(kAllVersions.begin(), kAllVersions.end(), first);
+  if (it == kAllVersions.end()) throw "no such version";
+  return {it, kAllVersions.end()};
+}
 inline constexpr std::string_view kCurrentVersion = "1.1.0";
 // What a config without cniVersion means.
 inline constexpr std::string_view kDefaultVersion = "0.1.0";

@@ -7,7 +7,6 @@
 #include "pkg/attachment/live_routes.hpp"
 #include "pkg/delegate/ipam.hpp"
 #include "pkg/netlink/link.hpp"
-#include "pkg/os/fd.hpp"
 #include "pkg/types/error.hpp"
 #include "plugins/main/host-device/config.hpp"
 #include "plugins/main/host-device/device.hpp"
@@ -86,20 +85,12 @@ Result add(const skel::Request& request, os::Undo& undo) {
   return result;
 }
 
-void say(const skel::Request& request, const std::string& text) {
-  try {
-    os::write_all(request.err, cat("host-device: ", text, "\n"), "write to stderr");
-  } catch (const Error&) {
-    // Nobody is there to read it.
-  }
-}
-
 void give_back_found(const skel::Request& request, const Config& config, const ns::Netns& netns) {
   netlink::Socket container = netlink::Socket::open_in(netns);
   const Evidence evidence = evidence_of(request, config);
   std::string doubt;
   const auto link = find_in_container(container, evidence, doubt);
-  if (!doubt.empty()) say(request, doubt);
+  if (!doubt.empty()) skel::warn(request, "host-device", doubt);
   if (!link) return;
   const std::string& name = link->alias.empty() ? evidence.device : link->alias;
   move_to_host(container, *link, {.name = name, .mac = mac_to_restore(evidence, *link)});

@@ -5,7 +5,6 @@
 
 #include "pkg/attachment/interface.hpp"
 #include "pkg/attachment/veth.hpp"
-#include "pkg/os/file.hpp"
 #include "pkg/skel/update.hpp"
 #include "pkg/types/error.hpp"
 #include "plugins/meta/bandwidth/config.hpp"
@@ -17,21 +16,10 @@ namespace cni::bandwidth {
 namespace {
 
 // The first version whose results tell the host's interfaces.
-constexpr std::string_view kFirstVersion = "0.3.0";
-constexpr auto kVersions =
-    std::span(kAllVersions)
-        .subspan(static_cast<std::size_t>(
-            std::find(kAllVersions.begin(), kAllVersions.end(), kFirstVersion) -
-            kAllVersions.begin()));
+constexpr auto kVersions = versions_from("0.3.0");
 
 void warn(const skel::Request& request, const std::vector<std::string>& warnings) {
-  for (const std::string& warning : warnings) {
-    try {
-      os::write_all(request.err, cat("bandwidth: ", warning, "\n"), "write to stderr");
-    } catch (const Error&) {
-      // Nobody is there to read it.
-    }
-  }
+  for (const std::string& warning : warnings) skel::warn(request, "bandwidth", warning);
 }
 
 const Result& chained_result(const skel::Request& request, std::string_view complaint) {

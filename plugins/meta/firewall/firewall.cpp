@@ -1,6 +1,5 @@
 #include "plugins/meta/firewall/firewall.hpp"
 
-#include <algorithm>
 #include <array>
 
 #include "pkg/netfilter/firewall.hpp"
@@ -13,12 +12,7 @@ namespace {
 using netfilter::FirewallSpec;
 
 // The first versions whose results tell the host's interfaces, and that have CHECK.
-constexpr std::string_view kFirstVersion = "0.4.0";
-constexpr auto kVersions =
-    std::span(kAllVersions)
-        .subspan(static_cast<std::size_t>(
-            std::find(kAllVersions.begin(), kAllVersions.end(), kFirstVersion) -
-            kAllVersions.begin()));
+constexpr auto kVersions = versions_from("0.4.0");
 
 FirewallSpec parse_chained(const skel::Request& request) {
   FirewallSpec out = parse(request);

@@ -6,7 +6,6 @@
 #include <optional>
 
 #include "pkg/attachment/interface.hpp"
-#include "pkg/os/fd.hpp"
 #include "pkg/os/file.hpp"
 #include "pkg/types/error.hpp"
 #include "plugins/meta/tuning/allowlist.hpp"
@@ -92,14 +91,6 @@ Result add(const skel::Request& request, os::Undo& undo) {
   return result;
 }
 
-void say(const skel::Request& request, const std::string& text) {
-  try {
-    os::write_all(request.err, cat("tuning: ", text, "\n"), "write to stderr");
-  } catch (const Error&) {
-    // Nobody is there to read it.
-  }
-}
-
 // What is to be given back: nothing to an interface that only has the name of the one that was
 // changed, and no parameter that another interface of the container wants too.
 Settings to_restore(const skel::Request& request, const std::string& path, const Backup& backup,
@@ -128,7 +119,7 @@ void restore_original(const skel::Request& request, const std::string& path, con
   try {
     errors.throw_if_any();
   } catch (const Error& error) {
-    say(request, error.what());
+    skel::warn(request, "tuning", error.what());
   }
 }
 

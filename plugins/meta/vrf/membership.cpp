@@ -124,7 +124,7 @@ Link link_without_master(netlink::Socket& socket, const std::string& ifname) {
 
 Container::Container(ns::Netns netns)
     : netns_(std::move(netns)),
-      lock_(os::FileLock::find(netns_.path())),
+      lock_(netns_.fd(), cat("the network namespace ", netns_.path())),
       socket_(netlink::Socket::open_in(netns_)) {}
 
 Container Container::enter(const std::string& netns_path) {

@@ -29,7 +29,7 @@ class Container {
   explicit Container(ns::Netns netns);
 
   ns::Netns netns_;
-  std::optional<os::FileLock> lock_;
+  os::DescriptorLock lock_;
   netlink::Socket socket_;
 };
 

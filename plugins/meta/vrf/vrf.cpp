@@ -17,12 +17,7 @@ using netlink::Link;
 using netlink::TableId;
 
 // The first version that the reference has it with.
-constexpr std::string_view kFirstVersion = "0.3.1";
-constexpr auto kVersions =
-    std::span(kAllVersions)
-        .subspan(static_cast<std::size_t>(
-            std::find(kAllVersions.begin(), kAllVersions.end(), kFirstVersion) -
-            kAllVersions.begin()));
+constexpr auto kVersions = versions_from("0.3.1");
 
 Config parse_chained(const skel::Request& request) {
   Config out = parse(request);

@@ -15,7 +15,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=scripts/packages.sh
 . "$root/scripts/packages.sh"
 
-packages=(g++ cmake ninja-build nlohmann-json3-dev)
+packages=(g++ cmake ninja-build nlohmann-json3-dev libpcre2-dev)
 test_packages=(catch2)
 
 preset=release multicall=OFF tests=OFF bin_dir=

@@ -15,7 +15,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$root/scripts/packages.sh"
 
 packages=(clang-format clang-tidy shellcheck
-  g++ cmake ninja-build nlohmann-json3-dev catch2)
+  g++ cmake ninja-build nlohmann-json3-dev libpcre2-dev catch2)
 
 changed='' all=
 while [[ $# -gt 0 ]]; do

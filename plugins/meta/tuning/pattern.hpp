@@ -1,39 +1,28 @@
-// Regular expressions of the allowlist: the part of RE2's syntax that such lists use, which the
-// reference reads them with. Anything else is refused rather than understood in another way.
+// Regular expressions of the allowlist.
 #pragma once
 
-#include <bitset>
-#include <cstddef>
+#include <memory>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace cni::tuning {
 
-// Matching takes no more than polynomial time, whatever the expression.
+// Read by PCRE2 (docs/decisions/0071-pcre2.md), which understands what the reference's RE2 does.
 class Pattern {
  public:
-  // Letters, ".", classes in brackets, \d \w \s and their opposites, groups, "|", "*", "+", "?" and
-  // {m,n} with or without a "?" behind, "^", "$", \A, \z, \b, \B. Throws
-  // Code::kInvalidNetworkConfig for anything else.
+  // Throws Code::kInvalidNetworkConfig, with the place of the mistake.
   static Pattern parse(std::string_view text);
 
-  // Whether some part of the text matches.
+  // Whether some part of the text matches. Throws Code::kInvalidNetworkConfig for an expression
+  // that takes too many steps to tell.
   bool matches(std::string_view text) const;
 
-  struct Node {
-    enum class Kind { kOctet, kSequence, kAlternatives, kRepeat, kBegin, kEnd, kWordEdge, kNoEdge };
-    Kind kind = Kind::kSequence;
-    std::bitset<256> octets;
-    std::vector<Node> parts;
-    std::size_t least = 0;
-    std::size_t most = 0;
-  };
-
  private:
-  explicit Pattern(Node root) : root_(std::move(root)) {}
+  Pattern(std::string_view text, std::shared_ptr<const void> code)
+      : text_(text), code_(std::move(code)) {}
 
-  Node root_;
+  std::string text_;
+  std::shared_ptr<const void> code_;  // pcre2_code
 };
 
 }  // namespace cni::tuning

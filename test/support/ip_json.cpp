@@ -1,5 +1,6 @@
 #include "test/support/ip_json.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
@@ -107,6 +108,24 @@ std::optional<json> find_link_json(const std::string& netns, const std::string& 
     if (link.value("ifname", "") == name) return link;
   }
   return std::nullopt;
+}
+
+json ipv6_addresses_on(const std::string& netns, const std::string& link) {
+  std::vector<std::string> command = {"-j",  "-d", "-6",    "address", "show",
+                                      "dev", link, "scope", "global"};
+  const json shown = netns.empty() ? ip(command) : ip_in(netns, command);
+  json out = json::array();
+  if (shown.empty()) return out;
+  for (json address : shown.at(0).at("addr_info")) {
+    if (!address.contains("local")) continue;  // what the scope leaves out is empty
+    for (const char* key : {"valid_life_time", "preferred_life_time"}) {
+      address[key] = address.at(key) == 4294967295 ? "forever" : "ends";
+    }
+    out.push_back(address);
+  }
+  std::sort(out.begin(), out.end(),
+            [](const json& a, const json& b) { return a.at("local") < b.at("local"); });
+  return out;
 }
 
 std::vector<std::string> addresses_on(const std::string& netns, const std::string& link) {

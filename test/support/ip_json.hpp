@@ -41,6 +41,9 @@ std::optional<json> find_link_json(const std::string& netns, const std::string& 
 // "10.1.0.2/16" of every address of a link, in the order of `ip`; empty netns: the host. Link-local
 // IPv6 left out.
 std::vector<std::string> addresses_on(const std::string& netns, const std::string& link);
+// What `ip -d` says of a link's IPv6 addresses that are not link-local, sorted; of lifetimes only
+// whether they end ("ends", "forever"). Empty netns: the host.
+json ipv6_addresses_on(const std::string& netns, const std::string& link);
 
 // The VLANs of a bridge port or bridge as `bridge vlan show` has them: "1 PVID Egress Untagged;
 // 5-9".

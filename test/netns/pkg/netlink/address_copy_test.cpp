@@ -28,24 +28,6 @@ struct Host {
   }
 };
 
-// What `ip` says of the link's IPv6 addresses that are not link-local; lifetimes only as whether
-// they end.
-json addresses_of(const char* link) {
-  json out = json::array();
-  const json shown = ip({"-j", "-d", "-6", "address", "show", "dev", link, "scope", "global"});
-  if (shown.empty()) return out;
-  for (json address : shown.at(0).at("addr_info")) {
-    if (!address.contains("local")) continue;  // what the scope leaves out is empty
-    for (const char* key : {"valid_life_time", "preferred_life_time"}) {
-      address[key] = address.at(key) == 4294967295 ? "forever" : "ends";
-    }
-    out.push_back(address);
-  }
-  std::sort(out.begin(), out.end(),
-            [](const json& a, const json& b) { return a.at("local") < b.at("local"); });
-  return out;
-}
-
 std::vector<KernelAddress> without_automatic(std::vector<KernelAddress> addresses) {
   std::erase_if(addresses, [](const KernelAddress& address) { return address.is_automatic(); });
   return addresses;
@@ -65,20 +47,20 @@ TEST_CASE("addresses come back with lifetimes and metrics and peers and flags", 
   add({"fd00:3::2", "peer", "fd00:3::9/128"});
   add({"fd00:4::2/64", "metric", "77"});
   add({"fd00:5::2/64", "noprefixroute"});
-  const json before = addresses_of("a0");
+  const json before = ipv6_addresses_on("", "a0");
   REQUIRE(before.size() == 5);
 
   const auto kept = without_automatic(list_kernel_addresses(host.socket, host.link, Family::kIpv6));
   REQUIRE(kept.size() == 5);
   (void)ip({"-6", "address", "flush", "dev", "a0"});
-  CHECK(addresses_of("a0").empty());
+  CHECK(ipv6_addresses_on("", "a0").empty());
   for (const KernelAddress& address : kept) {
     CHECK(address.is_settled());
     CHECK(address.is_untried());
     put_kernel_address(host.socket, address, Dad::kKernelDefault);
     put_kernel_address(host.socket, address, Dad::kKernelDefault);
   }
-  CHECK(addresses_of("a0") == before);
+  CHECK(ipv6_addresses_on("", "a0") == before);
 }
 
 TEST_CASE("an address that is kept from detection is usable at once", "[netns]") {
@@ -90,12 +72,12 @@ TEST_CASE("an address that is kept from detection is usable at once", "[netns]")
   CHECK_FALSE(kept[0].is_untried());
   (void)ip({"-6", "address", "flush", "dev", "a0"});
   put_kernel_address(host.socket, kept[0], Dad::kSkip);
-  CHECK_FALSE(addresses_of("a0").at(0).contains("tentative"));
-  CHECK(addresses_of("a0").at(0).value("nodad", false));
+  CHECK_FALSE(ipv6_addresses_on("", "a0").at(0).contains("tentative"));
+  CHECK(ipv6_addresses_on("", "a0").at(0).value("nodad", false));
   // It does not become tentative again when the flag is taken back.
   put_kernel_address(host.socket, kept[0], Dad::kKernelDefault);
-  CHECK_FALSE(addresses_of("a0").at(0).contains("tentative"));
-  CHECK_FALSE(addresses_of("a0").at(0).contains("nodad"));
+  CHECK_FALSE(ipv6_addresses_on("", "a0").at(0).contains("tentative"));
+  CHECK_FALSE(ipv6_addresses_on("", "a0").at(0).contains("nodad"));
 }
 
 TEST_CASE("link-local addresses are the kernel's own and tentative ones are not settled",

@@ -93,27 +93,10 @@ inline void make_link(const std::string& name) {
   }
 }
 
-inline json global_addresses(const std::string& link) {
-  json out = json::array();
-  const json shown =
-      ip({"-n", "c1", "-6", "-d", "-j", "address", "show", "dev", link, "scope", "global"});
-  if (shown.empty()) return out;
-  for (json address : shown.at(0).at("addr_info")) {
-    if (!address.contains("local")) continue;  // what the scope leaves out is empty
-    for (const char* key : {"valid_life_time", "preferred_life_time"}) {
-      address[key] = address.at(key) == 4294967295 ? "forever" : "ends";
-    }
-    out.push_back(address);
-  }
-  std::sort(out.begin(), out.end(),
-            [](const json& a, const json& b) { return a.at("local") < b.at("local"); });
-  return out;
-}
-
 // Until the kernel has ended duplicate address detection.
 inline void wait_for_detection(const std::string& link) {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(1);
-  while (global_addresses(link).dump().find("tentative") != std::string::npos) {
+  while (ipv6_addresses_on("c1", link).dump().find("tentative") != std::string::npos) {
     REQUIRE(std::chrono::steady_clock::now() < deadline);
   }
 }

@@ -23,7 +23,7 @@ TEST_CASE("vrf moves an interface with all of its routes and both CHECKs are con
   const json before = all_routes("main");
   REQUIRE(before[0].size() >= 2);
   REQUIRE(before[1].size() >= 2);
-  const json addresses = global_addresses("eth0");
+  const json addresses = ipv6_addresses_on("c1", "eth0");
   json chained = vrf("blue");
   chained["prevResult"] = result;
   CHECK(node.add(chained) == result);
@@ -32,7 +32,7 @@ TEST_CASE("vrf moves an interface with all of its routes and both CHECKs are con
   CHECK(table_of("blue") == 1);
   CHECK(all_routes("1") == before);
   CHECK(all_routes("main") == json{json::array(), json::array()});
-  CHECK(global_addresses("eth0") == addresses);
+  CHECK(ipv6_addresses_on("c1", "eth0") == addresses);
   node.check(vrf("blue"), result);
   node.check(in_front, result);
   node.del(vrf("blue"));
@@ -105,10 +105,10 @@ TEST_CASE("vrf keeps IPv6 addresses with their lifetimes and does not try them a
     (void)ip(address);
   }
   wait_for_detection("eth0");
-  const json before = global_addresses("eth0");
+  const json before = ipv6_addresses_on("c1", "eth0");
   REQUIRE(before.size() == 4);
   node.add_on("eth0", vrf("blue"));
-  CHECK(global_addresses("eth0") == before);
+  CHECK(ipv6_addresses_on("c1", "eth0") == before);
 }
 
 TEST_CASE("vrf takes an interface without addresses that is down", "[netns][kind:vrf]") {

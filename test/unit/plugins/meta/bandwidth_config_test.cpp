@@ -1,36 +1,14 @@
 // Each key of bandwidth with a wrong type, value or combination: refused with a code and a sentence
 // that names it, before anything is touched.
 #include "test/support/catch.hpp"
-#include "test/support/run_plugin.hpp"
+#include "test/support/refused_config.hpp"
 
 using namespace cni::test;
 
 namespace {
 
-// No call of these gets as far as to its prevResult or its namespace.
-PluginRun run_with(const char* command, json config) {
-  config.update({{"type", "bandwidth"}, {"cniVersion", "1.1.0"}, {"name", "testnet"}});
-  Call call;
-  call.command = command;
-  call.netns = "/no/such/netns";
-  call.input = config.dump();
-  return call_in_process(plugin_named("bandwidth"), call);
-}
-
-struct BadConfig {
-  json config;
-  int code;
-  std::string msg_start;
-};
-
 void check_all(const std::vector<BadConfig>& cases) {
-  for (const BadConfig& bad : cases) {
-    for (const char* command : {"ADD", "CHECK", "STATUS"}) {
-      const PluginRun run = run_with(command, bad.config);
-      INFO(command << " " << bad.config.dump() << "\n" << run.describe());
-      check_error(run, bad.code, "failed to parse network configuration: " + bad.msg_start);
-    }
-  }
+  check_refused("bandwidth", cases, "failed to parse network configuration: ");
 }
 
 json runtime(const json& limits) { return {{"runtimeConfig", {{"bandwidth", limits}}}}; }
@@ -92,9 +70,11 @@ TEST_CASE("bandwidth refuses wrong values and combinations") {
 
 TEST_CASE("bandwidth has to stand behind another plugin") {
   const json limit = {{"ingressRate", 8000}};
-  check_error(run_with("ADD", limit), 7, "must be called as chained plugin");
-  check_error(run_with("CHECK", limit), 7, "must be called as a chained plugin");
-  check_error(run_with("ADD", json::object()), 7, "must be called as chained plugin");
+  check_error(run_without_netns("bandwidth", "ADD", limit), 7, "must be called as chained plugin");
+  check_error(run_without_netns("bandwidth", "CHECK", limit), 7,
+              "must be called as a chained plugin");
+  check_error(run_without_netns("bandwidth", "ADD", json::object()), 7,
+              "must be called as chained plugin");
 }
 
 TEST_CASE("bandwidth without a rate hands on what it was given") {
@@ -107,11 +87,11 @@ TEST_CASE("bandwidth without a rate hands on what it was given") {
         json({{"egressRate", 0}, {"runtimeConfig", {{"bandwidth", {{"egressRate", 8000}}}}}})}) {
     json config = limits;
     config["prevResult"] = result;
-    const PluginRun run = run_with("ADD", config);
+    const PluginRun run = run_without_netns("bandwidth", "ADD", config);
     INFO(config.dump() << "\n" << run.describe());
     REQUIRE(run.ok());
     CHECK(run.document == result);
-    CHECK(run_with("CHECK", config).ok());
+    CHECK(run_without_netns("bandwidth", "CHECK", config).ok());
   }
 }
 

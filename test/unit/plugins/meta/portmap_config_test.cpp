@@ -1,21 +1,11 @@
 // Each key of portmap with a wrong type, value or combination: refused with a code and a sentence
 // that names it, before anything is touched.
 #include "test/support/catch.hpp"
-#include "test/support/run_plugin.hpp"
+#include "test/support/refused_config.hpp"
 
 using namespace cni::test;
 
 namespace {
-
-// No call of these gets as far as to its prevResult.
-PluginRun run_with(const char* command, json config) {
-  config.update({{"type", "portmap"}, {"cniVersion", "1.1.0"}, {"name", "testnet"}});
-  Call call;
-  call.command = command;
-  call.netns = "/no/such/netns";
-  call.input = config.dump();
-  return call_in_process(plugin_named("portmap"), call);
-}
 
 json with_mapping(json mapping) {
   return {{"runtimeConfig", {{"portMappings", json::array({std::move(mapping)})}}}};
@@ -34,20 +24,8 @@ json with_key(json mapping, const char* key, const json& value) {
   return with_mapping(mapping);
 }
 
-struct BadConfig {
-  json config;
-  int code;
-  std::string msg_start;
-};
-
 void check_all(const std::vector<BadConfig>& cases) {
-  for (const BadConfig& bad : cases) {
-    for (const char* command : {"ADD", "CHECK", "STATUS"}) {
-      const PluginRun run = run_with(command, bad.config);
-      INFO(command << " " << bad.config.dump() << "\n" << run.describe());
-      check_error(run, bad.code, "failed to parse config: " + bad.msg_start);
-    }
-  }
+  check_refused("portmap", cases, "failed to parse config: ");
 }
 
 constexpr const char* kInteger = "an integer from -2147483648 to 2147483647";
@@ -138,7 +116,7 @@ TEST_CASE("portmap takes what runtimes send") {
       {{"hostPort", 81}, {"containerPort", 1}, {"sourceRanges", {"10.0.0.0/8", "fd00::1"}}}};
   for (const json& config :
        {with_mappings(mappings), json{{"runtimeConfig", nullptr}}, json::object()}) {
-    check_error(run_with("ADD", config), 7, "must be called as chained plugin");
-    check_error(run_with("CHECK", config), 7, "Required prevResult missing");
+    check_error(run_without_netns("portmap", "ADD", config), 7, "must be called as chained plugin");
+    check_error(run_without_netns("portmap", "CHECK", config), 7, "Required prevResult missing");
   }
 }

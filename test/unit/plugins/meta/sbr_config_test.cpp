@@ -1,28 +1,15 @@
 // Each key of sbr with a wrong type, value or combination: refused with a code and a sentence that
 // names it, before anything is touched.
 #include "test/support/catch.hpp"
-#include "test/support/run_plugin.hpp"
+#include "test/support/refused_config.hpp"
 
 using namespace cni::test;
 
 namespace {
 
-// No call of these gets as far as to its prevResult.
-PluginRun run_with(const char* command, json config) {
-  config.update({{"type", "sbr"}, {"cniVersion", "1.1.0"}, {"name", "testnet"}});
-  Call call;
-  call.command = command;
-  call.netns = "/no/such/netns";
-  call.input = config.dump();
-  return call_in_process(plugin_named("sbr"), call);
-}
-
 void check_refused(const json& config, int code, const std::string& msg_start) {
-  for (const char* command : {"ADD", "CHECK", "STATUS"}) {
-    const PluginRun run = run_with(command, config);
-    INFO(command << " " << config.dump() << "\n" << run.describe());
-    check_error(run, code, "failed to parse network configuration: " + msg_start);
-  }
+  cni::test::check_refused("sbr", {{config, code, msg_start}},
+                           "failed to parse network configuration: ");
 }
 
 json gateways(const std::vector<std::string>& texts) { return {{"gateways", texts}}; }
@@ -66,14 +53,15 @@ TEST_CASE("sbr takes what it knows and what it does not") {
        {json::object(), json{{"table", nullptr}}, json{{"table", 4294967295}},
         gateways({"fd00::1", "10.1.0.1"}), json{{"addSourceHints", true}, {"vrfname", 7}}}) {
     INFO(config.dump());
-    check_error(run_with("ADD", config), 7, "This plugin must be called as chained plugin");
-    check_error(run_with("CHECK", config), 7, "Required prevResult missing");
+    check_error(run_without_netns("sbr", "ADD", config), 7,
+                "This plugin must be called as chained plugin");
+    check_error(run_without_netns("sbr", "CHECK", config), 7, "Required prevResult missing");
   }
 }
 
 TEST_CASE("sbr refuses a result without an address of its interface") {
   for (const char* command : {"ADD", "CHECK"}) {
-    check_error(run_with(command, {{"prevResult", kOneAddress}}), 7,
+    check_error(run_without_netns("sbr", command, {{"prevResult", kOneAddress}}), 7,
                 "No IP addresses supplied on interface: eth0");
   }
 }

@@ -3,7 +3,7 @@
 #include "plugins/meta/tuning/config.hpp"
 
 #include "test/support/catch.hpp"
-#include "test/support/run_plugin.hpp"
+#include "test/support/refused_config.hpp"
 
 using namespace cni;
 using namespace cni::test;
@@ -20,26 +20,7 @@ PluginRun run_text(const char* command, const std::string& input, const std::str
   return call_in_process(plugin_named("tuning"), call);
 }
 
-PluginRun run_with(const char* command, json config) {
-  config.update({{"type", "tuning"}, {"cniVersion", "1.1.0"}, {"name", "testnet"}});
-  return run_text(command, config.dump());
-}
-
-struct BadConfig {
-  json config;
-  int code;
-  std::string msg_start;
-};
-
-void check_all(const std::vector<BadConfig>& cases) {
-  for (const BadConfig& bad : cases) {
-    for (const char* command : {"ADD", "CHECK", "STATUS"}) {
-      const PluginRun run = run_with(command, bad.config);
-      INFO(command << " " << bad.config.dump() << "\n" << run.describe());
-      check_error(run, bad.code, bad.msg_start);
-    }
-  }
-}
+void check_all(const std::vector<BadConfig>& cases) { check_refused("tuning", cases); }
 
 std::string wrong(const std::string& key, const std::string& expected, const std::string& got) {
   return "failed to load netconf: " + key + ": expected " + expected + ", got " + got;
@@ -126,7 +107,8 @@ TEST_CASE("tuning refuses a sysctl that is written twice") {
 
 TEST_CASE("tuning has to stand behind another plugin") {
   for (const char* command : {"ADD", "CHECK"}) {
-    check_error(run_with(command, {{"mtu", 1400}}), 7, "Required prevResult missing");
+    check_error(run_without_netns("tuning", command, {{"mtu", 1400}}), 7,
+                "Required prevResult missing");
   }
 }
 

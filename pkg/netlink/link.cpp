@@ -297,31 +297,6 @@ void set_bridge_port_flags(Socket& socket, LinkIndex index, const BridgePortFlag
   socket.request(message, cat("set the bridge port flags of link ", static_cast<int>(index)));
 }
 
-bool remove_link(Socket& socket, LinkIndex index) {
-  Message message(RTM_DELLINK, 0);
-  message.header(header_for(index));
-  try {
-    socket.request(message, cat("delete link with index ", static_cast<int>(index)));
-    return true;
-  } catch (const Error& error) {
-    if (error.sys_errno == ENODEV) return false;
-    throw;
-  }
-}
-
-bool remove_link(Socket& socket, std::string_view name) {
-  check_link_name(name);
-  Message message(RTM_DELLINK, 0);
-  message.header(ifinfomsg{}).put_string(IFLA_IFNAME, name);
-  try {
-    socket.request(message, cat("delete link ", name));
-    return true;
-  } catch (const Error& error) {
-    if (error.sys_errno == ENODEV) return false;
-    throw;
-  }
-}
-
 std::optional<OperState> wait_until_up(Socket& socket, LinkIndex index,
                                        std::chrono::milliseconds deadline) {
   std::optional<OperState> last;

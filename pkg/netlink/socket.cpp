@@ -12,6 +12,7 @@
 #include <cstring>
 
 #include "pkg/netlink/message.hpp"
+#include "pkg/os/background.hpp"
 #include "pkg/types/error.hpp"
 
 namespace cni::netlink {
@@ -128,6 +129,10 @@ Socket Socket::open(Protocol protocol) {
   return Socket(std::move(fd));
 }
 
+Socket::~Socket() {
+  if (fd_ && has_sent_batch_) os::close_in_background(std::move(fd_));
+}
+
 Socket Socket::open_in(const ns::Netns& netns, Protocol protocol) {
   return netns.run([protocol] { return open(protocol); });
 }
@@ -205,6 +210,49 @@ void Socket::request(Message& message, std::string_view operation) {
   }
 }
 
+bool Socket::request_until(Message& message, std::string_view operation, unsigned group,
+                           const std::function<bool(const nlmsghdr*)>& is_announced) {
+  nlmsghdr* header = message.get();
+  header->nlmsg_flags |= NLM_F_ACK;
+  header->nlmsg_seq = ++sequence_;
+  header->nlmsg_pid = 0;
+  change_membership(group, NETLINK_ADD_MEMBERSHIP);
+  os::BackgroundSend sender(fd_.get(), {reinterpret_cast<const char*>(header), header->nlmsg_len});
+  bool is_done = false;
+  int error = 0;
+  const auto look = [&](const nlmsghdr* reply) {
+    if (reply->nlmsg_seq == sequence_ && reply->nlmsg_type == NLMSG_ERROR) {
+      error = error_of(reply);
+      is_done = true;
+    } else if (!is_done && is_announced(reply)) {
+      is_done = true;
+    }
+  };
+  while (sender.was_begun() && !is_done) {
+    // It is asked first: what it sent is answered before it ends.
+    const bool has_ended = sender.has_ended();
+    pollfd polled{fd_.get(), POLLIN, 0};
+    constexpr int kLookAfter = 50;  // milliseconds
+    if (::poll(&polled, 1, has_ended ? 0 : kLookAfter) <= 0) {
+      if (has_ended) break;
+      continue;
+    }
+    try {
+      (void)receive(false, operation, look);
+    } catch (const Error& failure) {
+      if (failure.sys_errno != ENOBUFS) throw;
+      break;
+    }
+  }
+  change_membership(group, NETLINK_DROP_MEMBERSHIP);
+  // It has a message to itself, with the kernel's own words.
+  if (error != 0 || !sender.was_begun()) {
+    request(message, operation);
+    return true;
+  }
+  return is_done;
+}
+
 void Socket::get(Message& message, std::string_view operation, const OnMessage& on_reply) {
   for (int attempt = 0;; ++attempt) {
     Outcome outcome = transact(message, operation, on_reply);
@@ -238,6 +286,7 @@ void Socket::dump(Message& message, std::string_view operation, const OnMessage&
 void Socket::batch(std::span<Message> messages, std::string_view operation, std::size_t* failed,
                    const OnMessage& on_message) {
   if (messages.empty()) return;
+  has_sent_batch_ = true;
   const std::uint32_t begin = sequence_ + 1;
   std::vector<char> data;
   append_marker(data, NFNL_MSG_BATCH_BEGIN, ++sequence_);
@@ -287,8 +336,12 @@ void Socket::subscribe(unsigned group) {
   if (::bind(fd_.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) != 0) {
     throw system_error("bind a netlink socket", errno);
   }
+  change_membership(group, NETLINK_ADD_MEMBERSHIP);
+}
+
+void Socket::change_membership(unsigned group, int option) {
   const int number = static_cast<int>(group);
-  if (::setsockopt(fd_.get(), SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &number, sizeof number) != 0) {
+  if (::setsockopt(fd_.get(), SOL_NETLINK, option, &number, sizeof number) != 0) {
     throw system_error("subscribe to kernel notifications", errno);
   }
 }

@@ -24,6 +24,15 @@ enum class Protocol { kRoute, kNetfilter };
 // Belongs for life to the namespace it was opened in. Not for use by two threads at once.
 class Socket {
  public:
+  // After a batch the kernel waits when a netfilter socket is closed: it first frees what batches
+  // in this namespace deleted, which takes an RCU grace period, 15 to 20 ms. That is left to the
+  // kernel's workers; the deletion itself is complete when batch returns.
+  ~Socket();
+  Socket(Socket&&) noexcept = default;
+  Socket& operator=(Socket&&) noexcept = default;
+  Socket(const Socket&) = delete;
+  Socket& operator=(const Socket&) = delete;
+
   using OnMessage = std::function<void(const nlmsghdr*)>;
 
   // In the calling thread's namespace.
@@ -38,6 +47,14 @@ class Socket {
   // "<operation>: <reason>", the kernel's errno in sys_errno and its extended-ack sentence in
   // details; Code::kTryAgainLater if EAGAIN or EINTR outlasts the retries.
   void request(Message& message, std::string_view operation);
+
+  // As request, for what is done, and announced to a multicast group (RTNLGRP_...), long before the
+  // kernel acknowledges it. Returns once is_announced has accepted a notification; the rest is
+  // waited for by a process of its own (os::BackgroundSend; where that cannot be, here). What the
+  // request holds locked may be held a moment longer. False: notifications were lost, so that it
+  // is unknown what became of it.
+  bool request_until(Message& message, std::string_view operation, unsigned group,
+                     const std::function<bool(const nlmsghdr*)>& is_announced);
 
   // As request, for a request that is answered by one message: on_reply gets it before get returns.
   void get(Message& message, std::string_view operation, const OnMessage& on_reply);
@@ -82,8 +99,10 @@ class Socket {
   bool receive(bool wait, std::string_view operation,
                const std::function<void(const nlmsghdr*)>& handle);
   Outcome transact(Message& message, std::string_view operation, const OnMessage& on_message);
+  void change_membership(unsigned group, int option);
 
   os::Fd fd_;
+  bool has_sent_batch_ = false;
   std::uint32_t sequence_ = 0;
   std::vector<char> buffer_;
 };

@@ -5,6 +5,7 @@
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "pkg/types/address.hpp"
@@ -68,6 +69,10 @@ struct Lease {
 
   bool operator==(const Lease& other) const = default;
 };
+
+// Letters, digits and "-_.": what may stand in a container's resolv.conf. A server's names that are
+// anything else are left out of JSON and of results.
+bool is_domain_name(std::string_view text);
 
 nlohmann::json to_json(const Lease& lease);
 // Throws Code::kDecodingFailure.

@@ -27,6 +27,15 @@ struct LeaseKey {
   auto operator<=>(const LeaseKey& other) const = default;
 };
 
+nlohmann::json to_json(const LeaseKey& key);
+// Throws as read_lease_request does.
+LeaseKey read_lease_key(const Reader& in);
+
+// Whether a configuration may provide or ask for the option: the others are the protocol's own
+// (lengths, lease, server, message type and size; RFC 2132, section 9).
+bool may_be_provided(std::uint8_t code);
+bool may_be_requested(std::uint8_t code);
+
 // A DHCPv4 option that the client sends.
 struct ProvidedOption {
   std::uint8_t code = 0;
@@ -43,7 +52,7 @@ struct LeaseRequest {
   // In the order of their codes. Options 12, 60, 61 and 77 among them take the place of what would
   // be sent by default.
   std::vector<ProvidedOption> provide;
-  Bytes request;               // what option 55 lists, in this order
+  Bytes request;               // what option 55 lists, in this order; 1 to 255 codes
   std::uint32_t priority = 0;  // metric of the lease's routes; 0: the kernel's default
 
   bool operator==(const LeaseRequest& other) const = default;

@@ -286,6 +286,17 @@ TEST_CASE("an address is probed while the server thinks") {
   CHECK(client.machine.state() == State::kBound);
 }
 
+TEST_CASE("an address that is granted in time is probed to the end") {
+  Settings with = settings();
+  with.patience.probe_time = Time{200};
+  with.patience.give_up_after = Time{100};
+  Client client(with);
+  client.request();
+  client.hear(client.ack());
+  CHECK(client.machine.deadline() == kStart + Time{200});
+  only<Granted>(client.wait());
+}
+
 TEST_CASE("a probe that is over by the ACK costs nothing") {
   Settings with = settings();
   with.patience.probe_time = Time{200};

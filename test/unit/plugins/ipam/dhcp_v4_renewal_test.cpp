@@ -207,6 +207,31 @@ TEST_CASE("a NAK takes the lease") {
   CHECK(is_new_discover(rebinding.hear(rebinding.nak(kOtherServer))));
 }
 
+TEST_CASE("a server that grants and refuses in turn does not make a storm") {
+  Client client;
+  client.start();
+  int discovers = 1;
+  while (client.now < kStart + seconds(100)) {
+    client.hear(client.offer());
+    Message ack = client.ack();
+    ack.options[option::kLeaseTime] = octets(2);
+    ack.options[option::kRenewalTime] = octets(1);
+    only<Granted>(client.hear(ack));
+    client.wait();
+    REQUIRE(is_new_discover(client.hear(client.nak())));
+    ++discovers;
+    REQUIRE(discovers < 1000);
+  }
+  CHECK(discovers <= 101);
+}
+
+TEST_CASE("the seconds of a renewal end at what their field takes") {
+  Client client;
+  client.bind(1'000'000);
+  client.wait_for(State::kRebinding);
+  CHECK(client.sent.secs == 65535);
+}
+
 TEST_CASE("a clock that jumps finds a lease renewed or rebound or lost") {
   Client rebinding;
   rebinding.bind();

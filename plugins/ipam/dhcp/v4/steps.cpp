@@ -152,7 +152,6 @@ void Machine::grant(Time now, Lease4 lease, Actions& out) {
   state_ = State::kBound;
   next_ = pace_.renewal(now, lease_->timing);
   offer_.reset();
-  reset_attempts(now, kNever);
   out.push_back(Granted{*lease_, std::move(before)});
 }
 

@@ -175,6 +175,7 @@ TEST_CASE("an Advertise that offers nothing usable is ignored") {
       {"loopback", [](Message& m) { m.ia_na[0].addresses[0].address = ip("::1"); }},
       {"unspecified", [](Message& m) { m.ia_na[0].addresses[0].address = ip("::"); }},
       {"IPv4", [](Message& m) { m.ia_na[0].addresses[0].address = ip("192.0.2.1"); }},
+      {"IPv4 in IPv6", [](Message& m) { m.ia_na[0].addresses[0].address = ip("::c000:201"); }},
       {"another transaction", [](Message& m) { ++m.transaction; }},
       {"another's client id", [](Message& m) { m.client_id = bytes("other"); }},
       {"no client id", [](Message& m) { m.client_id.clear(); }},

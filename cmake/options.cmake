@@ -14,6 +14,10 @@ if(CNI_SANITIZE)
   target_compile_options(cni_options INTERFACE -fsanitize=${CNI_SANITIZE} -fno-omit-frame-pointer
     -fno-sanitize-recover=all)
   target_link_options(cni_options INTERFACE -fsanitize=${CNI_SANITIZE})
+  if(CNI_FUZZ)
+    # So that libFuzzer sees which code an input reaches.
+    target_compile_options(cni_options INTERFACE -fsanitize=fuzzer-no-link)
+  endif()
 else()
   target_compile_definitions(cni_options INTERFACE
     $<$<CONFIG:Release,RelWithDebInfo,MinSizeRel>:_FORTIFY_SOURCE=2>)

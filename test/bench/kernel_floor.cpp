@@ -1,5 +1,13 @@
 #include "test/bench/kernel_floor.hpp"
 
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+#include <stdexcept>
+
 #include "pkg/netlink/addr.hpp"
 #include "pkg/netlink/link.hpp"
 #include "pkg/netlink/new_link.hpp"
@@ -31,6 +39,31 @@ void attach(netlink::Socket& host, netlink::Socket& container, const Node& node,
                                  .link = eth0.index});
 }
 
+// As `ip link del` does, which waits until the kernel has freed the link (remove_link does not).
+void delete_and_wait(const Node& node, netlink::LinkIndex link) {
+  struct {
+    nlmsghdr header;
+    ifinfomsg body;
+  } request{};
+  request.header = {.nlmsg_len = sizeof request,
+                    .nlmsg_type = RTM_DELLINK,
+                    .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK,
+                    .nlmsg_seq = 1,
+                    .nlmsg_pid = 0};
+  request.body.ifi_index = static_cast<int>(link);
+  const cni::os::Fd socket(node.container().netns().run(
+      [] { return ::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE); }));
+  struct {
+    nlmsghdr header;
+    nlmsgerr body;
+    std::array<char, 256> more;
+  } answer{};
+  const bool sent = ::send(socket.get(), &request, sizeof request, 0) == sizeof request;
+  if (!sent || ::recv(socket.get(), &answer, sizeof answer, 0) < 0 || answer.body.error != 0) {
+    throw std::runtime_error("the link of the measurement cannot be deleted");
+  }
+}
+
 }  // namespace
 
 KernelFloor measure_kernel_floor(const Node& node) {
@@ -43,7 +76,7 @@ KernelFloor measure_kernel_floor(const Node& node) {
   const auto start = Clock::now();
   attach(host, container, node, bridge);
   const auto attached = Clock::now();
-  (void)netlink::remove_link(container, "eth0");
+  delete_and_wait(node, netlink::get_link(container, "eth0").index);
   return {.add = attached - start, .del = Clock::now() - attached};
 }
 

@@ -34,6 +34,8 @@ class Port {
   // Absent if the namespace or the interface is gone.
   static std::optional<Port> find(const std::string& netns, const std::string& ifname);
 
+  const std::string& netns() const { return netns_; }
+  const std::string& ifname() const { return ifname_; }
   const PortIdentity& identity() const { return identity_; }
   const Mac& mac() const { return identity_.mac; }
   // Whether the link shares its MAC address with others (ipvlan), so that answers have to be
@@ -66,7 +68,8 @@ class PacketSocket {
   ~PacketSocket();
 
   int fd() const { return fd_.get(); }
-  void send(std::span<const std::uint8_t> frame) const;
+  // False if it cannot be sent now: the link is down or gone, its queue is full.
+  bool send(std::span<const std::uint8_t> frame) const;
   // One frame; absent if there is none. Errors of the link (it went down) count as none.
   struct Frame {
     std::span<const std::uint8_t> data;
@@ -75,13 +78,15 @@ class PacketSocket {
   std::optional<Frame> receive(std::span<std::uint8_t> buffer) const;
 
  private:
+  PacketSocket() = default;
   os::Fd fd_;
 };
 
 // A UDP socket bound to a port and the interface.
 class UdpSocket {
  public:
-  // From the lease's address and port 68, for what is sent to a server itself.
+  // From the lease's address and port 68, for what is sent to a server itself. Throws if the
+  // interface does not have the address.
   static UdpSocket open_ipv4(const Port& port, const Ip& source);
   // Port 546, on all of the link's addresses.
   static UdpSocket open_ipv6(const Port& port);
@@ -94,6 +99,7 @@ class UdpSocket {
   std::optional<std::span<const std::uint8_t>> receive(std::span<std::uint8_t> buffer) const;
 
  private:
+  UdpSocket() = default;
   os::Fd fd_;
   int link_index_ = 0;
 };

@@ -68,6 +68,8 @@ struct Message {
 
   // Of option 53; absent without one, or with an unknown value.
   std::optional<MessageType> type() const;
+
+  bool operator==(const Message& other) const = default;
 };
 
 // Fixed part, magic cookie, options in the order of their codes, end; padded to 300 octets, the

@@ -1,11 +1,15 @@
 #include "pkg/netlink/link.hpp"
 
+#include <atomic>
 #include <cerrno>
 #include <thread>
+#include <vector>
 
+#include "pkg/netlink/addr.hpp"
 #include "pkg/netlink/container_veth.hpp"
 #include "pkg/netlink/neigh.hpp"
 #include "pkg/netlink/new_link.hpp"
+#include "pkg/os/file.hpp"
 #include "pkg/types/error.hpp"
 #include "test/support/catch.hpp"
 #include "test/support/ip_json.hpp"
@@ -296,4 +300,60 @@ TEST_CASE("the settings of a tap device are read", "[netns]") {
   REQUIRE(tun);
   CHECK_FALSE(tun->tap);
   CHECK(tun->group == 4322U);
+}
+
+TEST_CASE("a deleted link is gone with its peer and its routes when the call returns", "[netns]") {
+  Namespaces spaces;
+  const ns::Netns netns = ns::Netns::open(spaces.container("container"));
+  Socket host = Socket::open();
+  Socket container = Socket::open_in(netns);
+  for (int round = 0; round < 50; ++round) {
+    add_veth(host, {.name = "gone0", .peer_name = "eth0", .peer_netns_fd = netns.fd()});
+    const auto index = get_link(host, "gone0").index;
+    set_up(host, index);
+    add_address(host, index, Prefix::parse("192.0.2.1/24").value(), Dad::kSkip);
+    if (round % 2 == 0) {
+      CHECK(remove_link(host, index));
+    } else {
+      CHECK(remove_link(host, "gone0"));
+    }
+    CHECK_FALSE(find_link(host, "gone0"));
+    CHECK_FALSE(find_link(container, "eth0"));
+    CHECK(os::read_file("/proc/sys/net/ipv4/conf/gone0/forwarding") == std::nullopt);
+    CHECK_FALSE(remove_link(host, index));
+    CHECK_FALSE(remove_link(host, "gone0"));
+  }
+}
+
+TEST_CASE("deletions at once find each of their links gone", "[netns]") {
+  Namespaces spaces;
+  constexpr int kLinks = 40;
+  Socket socket = Socket::open();
+  for (int i = 0; i < kLinks; ++i) {
+    add_veth(socket, {.name = cat("at", i), .peer_name = cat("once", i)});
+  }
+  const ns::Netns here = ns::Netns::current();
+  std::vector<std::thread> threads;
+  std::atomic<int> removed = 0;
+  for (int i = 0; i < kLinks; ++i) {
+    // Two threads for each: one of them is the one that removed it.
+    for (const std::string& name : {cat("at", i), cat("once", i)}) {
+      threads.emplace_back([&here, &removed, name] {
+        Socket own = Socket::open_in(here);
+        if (remove_link(own, name)) ++removed;
+        if (find_link(own, name)) removed = -1000;
+      });
+    }
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(removed >= kLinks);
+  CHECK(removed <= 2 * kLinks);
+}
+
+TEST_CASE("a link that cannot be deleted is named with the kernel's reason", "[netns]") {
+  Namespaces spaces;
+  Socket socket = Socket::open();
+  const Error error = error_of([&] { (void)remove_link(socket, "lo"); });
+  CHECK(error.sys_errno == EOPNOTSUPP);
+  CHECK_THAT(error.msg, Catch::Matchers::StartsWith("delete link lo: "));
 }

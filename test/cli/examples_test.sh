@@ -78,6 +78,7 @@ run_example() {
 
 # start_dhcp: a server behind the uplink, and our daemon. Both end with the case. Ends the case if there is no server to run.
 start_dhcp() {
+  trap end_background EXIT
   if ! command -v dnsmasq >/dev/null; then echo "SKIPPED: the program dnsmasq is not installed" && exit 0; fi
   nsenter --net=/run/netns/outside dnsmasq --keep-in-foreground --conf-file=/dev/null --port=0 --no-ping --user=root --pid-file= \
     --interface=far0 --bind-dynamic --dhcp-authoritative --dhcp-leasefile="$work/leases" --log-facility="$work/dnsmasq.log" \

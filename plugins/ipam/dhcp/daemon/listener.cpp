@@ -66,9 +66,9 @@ sockaddr_un address_of(const std::string& path) {
   sockaddr_un out{};
   out.sun_family = AF_UNIX;
   if (path.empty() || path.size() >= sizeof out.sun_path) {
-    throw Error(Code::kInvalidEnvironment, cat("socket path ", quote(path), " has ", path.size(),
-                                               " characters: between 1 and ",
-                                               sizeof out.sun_path - 1, " are possible"));
+    throw Error(Code::kInvalidEnvironment,
+                cat("socket path ", quote(path), " has ", path.size(),
+                    " characters: between 1 and ", sizeof out.sun_path - 1, " are possible"));
   }
   std::memcpy(out.sun_path, path.data(), path.size());
   return out;

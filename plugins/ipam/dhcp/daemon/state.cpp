@@ -100,8 +100,8 @@ void StateFolder::load_file(const std::string& name, Found& found) {
   in.required("version", version);
   if (version > kStateVersion) {
     newer_.insert(name);
-    throw Error(Code::kIncompatibleVersion, cat("its version is ", version, ", and ", kStateVersion,
-                                                " the newest known here"));
+    throw Error(Code::kIncompatibleVersion,
+                cat("its version is ", version, ", and ", kStateVersion, " the newest known here"));
   }
   std::string boot_id;
   in.required("bootId", boot_id);
@@ -130,8 +130,8 @@ StateFolder::Found StateFolder::load() {
       load_file(name, found);
     } catch (const Error& error) {
       found.warnings.push_back(
-          cat(path_of(name), " is left alone, it is no lease that can be gone on with: ",
-              error.what()));
+          cat(path_of(name),
+              " is left alone, it is no lease that can be gone on with: ", error.what()));
     }
   }
   return found;

@@ -43,7 +43,9 @@ enum class Status : std::uint16_t {
 
 struct StatusCode {
   Status status = Status::kSuccess;
-  std::string text;
+  std::string text;  // as the server wrote it: not to be shown before it is made printable
+
+  bool operator==(const StatusCode& other) const = default;
 };
 
 struct IaAddress {
@@ -51,6 +53,8 @@ struct IaAddress {
   std::uint32_t preferred = 0;  // seconds; 0xffffffff: infinite
   std::uint32_t valid = 0;      // seconds; 0xffffffff: infinite
   std::optional<StatusCode> status;
+
+  bool operator==(const IaAddress& other) const = default;
 };
 
 // IA_NA: the identity association for non-temporary addresses.
@@ -60,7 +64,23 @@ struct IaNa {
   std::uint32_t t2 = 0;
   std::vector<IaAddress> addresses;
   std::optional<StatusCode> status;
+
+  bool operator==(const IaNa& other) const = default;
 };
+
+// What decode keeps of each at most; more is left out.
+inline constexpr std::size_t kMostAssociations = 8;
+inline constexpr std::size_t kMostAddresses = 16;  // of one association
+inline constexpr std::size_t kMostNameservers = 8;
+inline constexpr std::size_t kMostSearchNames = 16;
+inline constexpr std::size_t kMostRequestedOptions = 64;
+
+// The options that are asked for by their codes (RFC 3646; 82: RFC 8415 21.24).
+namespace option {
+inline constexpr std::uint16_t kNameservers = 23;
+inline constexpr std::uint16_t kSearch = 24;
+inline constexpr std::uint16_t kSolMaxRt = 82;
+}  // namespace option
 
 struct Message {
   MessageType type = MessageType::kSolicit;
@@ -76,10 +96,18 @@ struct Message {
   std::vector<Ip> nameservers;              // option 23
   std::vector<std::string> search;          // option 24
   std::optional<std::uint32_t> sol_max_rt;  // option 82, seconds
+
+  bool operator==(const Message& other) const = default;
 };
 
+// What fits into no option (longer than 65535 octets, a search name that is no domain name, an
+// address that is not IPv6) is left out.
 Bytes encode(const Message& message);
-// Absent for what is no client or server message, or malformed anywhere.
+// Absent for what is no client or server message, or malformed anywhere: an option that ends behind
+// what holds it, a length that its kind cannot have, a DUID of less than 3 or more than 130 octets,
+// a compressed or unfinished domain name. Options that are not in Message are left out, and so are
+// search names of anything but letters, digits, '-', '_' and '.'. Of an option that may stand once
+// (RFC 8415 21) the first counts.
 std::optional<Message> decode(std::span<const std::uint8_t> data);
 
 // DUID-LL (RFC 8415 11.4) of an Ethernet address.

@@ -19,7 +19,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=scripts/packages.sh
 . "$root/scripts/packages.sh"
 
-packages=(iproute2 iptables nftables iputils-ping jq procps strace)
+packages=(iproute2 iptables nftables iputils-ping jq procps strace dnsmasq-base)
 # Where systemd runs, Debian starts firewalld when it is installed, and that would change what the machine lets in.
 [[ -d /run/systemd/system ]] || packages+=(dbus firewalld)
 

@@ -132,6 +132,8 @@ constexpr Need kNeeds[] = {
 
     {"vrf", Needed::kLinkType, "vrf"},
 
+    {"dhcp", Needed::kDhcpDaemon, "/run/cni/dhcp.sock"},
+
     {"host-local", Needed::kFolder, "/var/lib/cni/networks"},
 
     {"sbr", Needed::kRoutingRules, "IPv4"},
@@ -145,9 +147,9 @@ constexpr Need kNeeds[] = {
 };
 
 constexpr std::string_view kPlugins[] = {
-    "loopback",    "bridge",    "ptp", "macvlan",  "ipvlan",     "vlan",
-    "host-device", "dummy",     "tap", "firewall", "host-local", "static",
-    "portmap",     "bandwidth", "sbr", "tuning",   "vrf"};
+    "loopback",    "bridge",  "ptp",       "macvlan",  "ipvlan",     "vlan",
+    "host-device", "dummy",   "tap",       "firewall", "host-local", "static",
+    "dhcp",        "portmap", "bandwidth", "sbr",      "tuning",     "vrf"};
 
 }  // namespace
 
@@ -160,11 +162,13 @@ bool is_known_plugin(std::string_view plugin) {
 }
 
 std::string argument_of(const Need& need, const json& config) {
-  if (need.what != Needed::kFolder || !config.is_object()) return std::string(need.argument);
+  const bool can_be_moved = need.what == Needed::kFolder || need.what == Needed::kDhcpDaemon;
+  if (!can_be_moved || !config.is_object()) return std::string(need.argument);
   // Address managers have the key in their section, others in the configuration itself.
   const auto ipam = config.find("ipam");
   const bool has_section = ipam != config.end() && ipam->is_object();
-  const std::string_view moved = text_of(has_section ? *ipam : config, "dataDir");
+  const std::string_view moved = text_of(
+      has_section ? *ipam : config, need.what == Needed::kFolder ? "dataDir" : "daemonSocketPath");
   return std::string(moved.empty() ? need.argument : moved);
 }
 
@@ -190,6 +194,8 @@ std::string describe(const Need& need, const json& config) {
       return "iptables or nftables";
     case Needed::kSysctl:
       return cat("sysctl ", need.argument);
+    case Needed::kDhcpDaemon:
+      return cat("daemon at ", argument_of(need, config));
     case Needed::kFolder:
       break;
   }

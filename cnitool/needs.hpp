@@ -20,6 +20,7 @@ enum class Needed {
   kMasquerade,  // one of the two
   kSysctl,      // net/ipv4/ip_forward=1: it has that value, or can be given it
   kFolder,      // /var/lib/cni/networks: files can be made in it
+  kDhcpDaemon,  // /run/cni/dhcp.sock: somebody listens there
 };
 
 struct Need {
@@ -38,8 +39,8 @@ std::span<const Need> all_needs();
 std::span<const std::string_view> known_plugins();
 bool is_known_plugin(std::string_view plugin);
 
-// The argument; for a folder that the configuration moves, the one it moves it to. Here and below
-// `config` is the plugin's configuration, or null.
+// The argument; for a folder or socket that the configuration moves, the one it moves it to. Here
+// and below `config` is the plugin's configuration, or null.
 std::string argument_of(const Need& need, const nlohmann::json& config);
 
 // "link type ipvlan", "/dev/net/tun".

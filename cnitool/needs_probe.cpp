@@ -1,6 +1,8 @@
 // Whether this host has what the plugins need.
 #include <linux/capability.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -15,6 +17,7 @@
 #include "pkg/netlink/rule.hpp"
 #include "pkg/netlink/tap.hpp"
 #include "pkg/ns/netns.hpp"
+#include "pkg/os/fd.hpp"
 #include "pkg/os/file.hpp"
 #include "pkg/types/error.hpp"
 
@@ -108,6 +111,20 @@ std::string missing_folder(std::string path) {
   return cat(path, " cannot be written: ", errno_text(errno));
 }
 
+// Whether somebody listens; a daemon that systemd starts for it says nothing of itself.
+std::string missing_daemon(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (path.size() >= sizeof address.sun_path) return "the path is too long for a socket";
+  path.copy(address.sun_path, path.size());
+  const os::Fd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd) return cat("cannot be asked for: ", errno_text(errno));
+  const auto* generic = reinterpret_cast<const sockaddr*>(&address);
+  // A full queue (EAGAIN) is somebody's too.
+  if (::connect(fd.get(), generic, sizeof address) == 0 || errno == EAGAIN) return {};
+  return cat(errno_text(errno), "; run `systemctl enable --now cni-dhcp.socket` or `dhcp daemon`");
+}
+
 }  // namespace
 
 std::string missing_here(const Need& need, const json& config, std::string_view search_path) {
@@ -135,6 +152,8 @@ std::string missing_here(const Need& need, const json& config, std::string_view 
       return masquerade("");
     case Needed::kSysctl:
       return missing_sysctl(need.argument);
+    case Needed::kDhcpDaemon:
+      return missing_daemon(argument_of(need, config));
     case Needed::kFolder:
       break;
   }

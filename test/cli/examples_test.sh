@@ -66,6 +66,7 @@ run_example() {
   cp "$file" "$NETCONFPATH"
   # For the plugins that declare the capability.
   export CAP_ARGS='{"portMappings": [{"hostPort": 8080, "containerPort": 80, "protocol": "tcp"}]}'
+  if [[ $1 == dhcp/* ]]; then start_dhcp; fi
   "$root/scripts/exec-plugins.sh" add c1 /run/netns/c1
   "$2"
   check_result "$file" /run/cni-exec-plugins/c1/0.result
@@ -73,6 +74,24 @@ run_example() {
   # Bridges stay.
   expect_equal "traces" "$(<"$work/before")" "$(traces | grep -vE '^cni[0-9]$')"
   expect_equal "links of the container" lo "$(ip -n c1 -j link | jq -r '.[].ifname')"
+}
+
+# start_dhcp: a server behind the uplink, and our daemon. Both end with the case. Ends the case if there is no server to run.
+start_dhcp() {
+  trap end_background EXIT
+  if ! command -v dnsmasq >/dev/null; then echo "SKIPPED: the program dnsmasq is not installed" && exit 0; fi
+  nsenter --net=/run/netns/outside dnsmasq --keep-in-foreground --conf-file=/dev/null --port=0 --no-ping --user=root --pid-file= \
+    --interface=far0 --bind-dynamic --dhcp-authoritative --dhcp-leasefile="$work/leases" --log-facility="$work/dnsmasq.log" \
+    --dhcp-range=192.0.2.100,192.0.2.100,255.255.255.0,1h --dhcp-option=6,192.0.2.53 &
+  background+=($!)
+  "$CNI_PATH/dhcp" daemon 2>"$work/dhcp.log" &
+  background+=($!)
+  until [[ -S /run/cni/dhcp.sock ]]; do sleep 0.05; done
+}
+background=()
+end_background() {
+  local process
+  for process in "${background[@]}"; do kill "$process" 2>/dev/null || true; done
 }
 
 # addresses IFNAME: those of global scope in the container, in one line.
@@ -269,6 +288,14 @@ host_local_ranges() {
   expect_equal "dns" 192.0.2.53 "$(jq -r '.dns.nameservers[0]' /run/cni-exec-plugins/c1/0.result)"
 }
 example host-local/ranges.conflist host_local_ranges
+
+dhcp_leased() {
+  expect_equal "addresses" 192.0.2.100/24 "$(addresses eth0)"
+  expect_equal "routes" "default 192.0.2.1" "$(routes -4)"
+  expect_equal "metric" 200 "$(ip -n c1 -4 -j route show default | jq '.[0].metric')"
+  expect_equal "dns" 192.0.2.53 "$(jq -r '.dns.nameservers[0]' /run/cni-exec-plugins/c1/0.result)"
+}
+example dhcp/leased.conflist dhcp_leased
 
 static_addresses() {
   expect_equal "addresses" "10.26.0.5/24 fd00:26::5/64" "$(addresses eth0)"

@@ -81,12 +81,12 @@ bool may_be_provided(std::uint8_t code) {
 }
 
 nlohmann::json to_json(const LeaseKey& key) {
-  return {{"containerId", key.container_id}, {"network", key.network}, {"ifname", key.ifname}};
+  return {{"containerID", key.container_id}, {"network", key.network}, {"ifname", key.ifname}};
 }
 
 LeaseKey read_lease_key(const Reader& in) {
   LeaseKey key;
-  in.required("containerId", key.container_id);
+  in.required("containerID", key.container_id);
   in.required("network", key.network);
   in.required("ifname", key.ifname);
   try {

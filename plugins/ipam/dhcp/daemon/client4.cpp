@@ -98,7 +98,10 @@ void Client4::carry_out(const v4::SendUnicast& action) {
   const std::optional<Port> port = owner_.port();
   if (!port) return;
   listen(*port);
-  if (send_from_lease(*port, action)) return;
+  // A RELEASE is followed by the end of the link: it cannot wait for the server's link-layer address
+  // to be found.
+  const bool may_wait = action.message.type() != v4::MessageType::kRelease;
+  if (may_wait && send_from_lease(*port, action)) return;
   send_frame(*port,
              v4::encode_frame(mac_, action.source, action.destination, v4::encode(action.message)));
 }

@@ -106,6 +106,7 @@ class Machine {
     Time last_sent{0};
     std::uint16_t secs = 0;
     unsigned sends = 0;
+    std::size_t early_repeats = 0;  // that were begun
   };
   struct Offer {
     Ip address;

@@ -1,5 +1,6 @@
 // The steps of machine.hpp: attempts to get a lease, what answers them, and keeping the lease.
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <utility>
 
@@ -10,6 +11,11 @@
 
 namespace cni::dhcp::v4 {
 namespace {
+
+// A bridge drops what arrives before it has noticed that the new port is there, so that the first
+// DISCOVER of a container that has just been attached may be lost. These come after it, and are not
+// counted.
+constexpr std::array<Time, 2> kEarlyRepeats{Time{100}, Time{400}};
 
 std::string refusal(const Message& nak, const Ip& server) {
   std::string out = cat("DHCP server ", server.to_string(), " refused it (NAK)");
@@ -37,6 +43,9 @@ void Machine::begin_attempt(Time now, Actions& out) {
   state_ = State::kSelecting;
   offer_.reset();
   exchange_ = {.xid = pace_.random(), .began = now};
+  const bool is_first = failures_ == 0 && conflicts_ == 0;
+  // Without an end to the attempts there was a lease before: the way to the servers is open.
+  if (!is_first || give_up_at_ == kNever) exchange_.early_repeats = kEarlyRepeats.size();
   send_discover(now, out);
 }
 
@@ -44,7 +53,9 @@ void Machine::send_discover(Time now, Actions& out) {
   exchange_.secs = seconds_tried(now);
   out.push_back(SendBroadcast{discover(settings_, {exchange_.xid, exchange_.secs})});
   ++tally_.discovers;
-  count_send(now);
+  if (exchange_.early_repeats == kEarlyRepeats.size()) return count_send(now);
+  exchange_.last_sent = now;
+  next_ = now + std::min(kEarlyRepeats[exchange_.early_repeats++], pace_.timeout(0));
 }
 
 // With the DISCOVER's `secs`, so that relays forward it to the same servers (RFC 2131 3.1 (3)).

@@ -50,7 +50,7 @@ Actions Machine::start(Time now) {
   if (state_ == State::kIdle) {
     failures_ = 0;
     solicit(now, Time(0), actions);
-  } else if (state_ == State::kSoliciting && !choice_ && next_at_ > now + kShortestPause) {
+  } else if (state_ == State::kSoliciting && next_at_ > now + 2 * kShortestPause) {
     solicit(now, kShortestPause, actions);
   }
   return actions;

@@ -57,7 +57,7 @@ class Machine {
 
   // Asks for a lease. Without one within settings.give_up_after there is a GaveUp. Nothing if there
   // is one already; while a new one is being asked for after a Lost, limits that from now on, and
-  // has it asked for within a second.
+  // has it asked for within two seconds.
   Actions start(Time now);
   // Goes on with a lease that an earlier process got. Its identifiers are used for its life.
   Actions resume(Time now, Lease6 lease);

@@ -42,6 +42,28 @@ TEST_CASE("a DHCPv6 lease has all that the Reply says") {
   CHECK((client.machine.lease() == expected));
 }
 
+TEST_CASE("the first usable address of an association is taken") {
+  Client client;
+  client.start();
+  Message rapid = reply(client, "fe80::1");
+  rapid.rapid_commit = true;
+  rapid.ia_na[0].addresses.push_back(rapid.ia_na[0].addresses[0]);
+  rapid.ia_na[0].addresses[1].address = ip("2001:db8::2");
+  client.receive(rapid);
+  REQUIRE(client.machine.lease());
+  CHECK(client.machine.lease()->address == ip("2001:db8::2"));
+}
+
+TEST_CASE("of the addresses in a Reply to a Request the requested one is taken") {
+  Client client;
+  get_to_requesting(client);
+  Message granting = reply(client, "2001:db8::1");
+  granting.ia_na[0].addresses.push_back(granting.ia_na[0].addresses[0]);
+  granting.ia_na[0].addresses[1].address = ip("2001:db8::7");
+  client.receive(granting);
+  CHECK(client.machine.lease().value().address == ip("2001:db8::7"));
+}
+
 TEST_CASE("T1 and T2 are what the server says or parts of the preferred lifetime") {
   const auto in = [](std::int64_t t1, std::int64_t t2, std::int64_t valid) {
     return Timing{Time(t1), Time(t2), seconds(valid)};
@@ -129,6 +151,20 @@ TEST_CASE("Renew is repeated until T2 and Rebind until the lease ends") {
     client.wait();
     CHECK(client.type_sent() == kSolicit);
   }
+}
+
+TEST_CASE("Rebind comes at T2 and not when Renew would be repeated") {
+  Client client;
+  get_to_requesting(client);
+  Message granting = reply(client);
+  granting.ia_na[0].t2 = 55;
+  client.receive(granting);
+  const Time began = client.now;
+  client.wait();
+  CHECK(client.type_sent() == MessageType::kRenew);
+  client.wait();
+  CHECK(client.now == began + seconds(55));
+  CHECK(client.type_sent() == MessageType::kRebind);
 }
 
 TEST_CASE("any server can prolong a lease by a Reply to Rebind") {

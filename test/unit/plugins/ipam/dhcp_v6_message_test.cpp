@@ -172,7 +172,7 @@ TEST_CASE("domain names in DHCPv6 are read up to what they may hold") {
   CHECK(names({3, 'a', '.', 'b', 0}) == List{});      // a label that would be two
   CHECK(names({1, '\n', 0}) == List{});               // nothing gets a line of its own
   CHECK_FALSE(names({1, 'a'}));                       // no end
-  CHECK_FALSE(names({2, 'a', 0}));                    // label behind the option
+  CHECK_FALSE(names({3, 'a', 0}));                    // label behind the option
   CHECK_FALSE(names({1, 'a', 0xc0, 0}));              // compressed
   CHECK_FALSE(names(joined({64}, Bytes(65, 'a'))));   // label too long
   Bytes longest;
@@ -204,20 +204,24 @@ TEST_CASE("no more of a DHCPv6 message is kept than its bounds say") {
 }
 
 TEST_CASE("of a DHCPv6 option that may stand once the first counts") {
-  const Bytes first =
-      reply({option_of(1, bytes("one")), option_of(2, bytes("server one")), option_of(7, {1}),
-             option_of(8, {0, 1}), option_of(13, {0, 1}), option_of(82, {0, 0, 0, 61})});
-  const auto alone = decode(first);
-  const auto twice = decode(joined(
-      first,
-      joined(option_of(1, bytes("two")),
-             joined(option_of(2, bytes("server two")),
-                    joined(option_of(7, {2}),
-                           joined(option_of(8, {0, 2}),
-                                  joined(option_of(13, {0, 2}), option_of(82, {0, 0, 0, 62}))))))));
+  const auto options = [](std::uint8_t which) {
+    Bytes out;
+    for (const Bytes& option :
+         {option_of(1, {0, 3, which}), option_of(2, {0, 4, which}), option_of(6, {0, which}),
+          option_of(7, {which}), option_of(8, {0, which}), option_of(13, {0, which}),
+          option_of(23, Bytes(16, which)),
+          option_of(24, {1, static_cast<std::uint8_t>('a' + which), 0}),
+          option_of(82, {0, 0, 0, which})}) {
+      out = joined(out, option);
+    }
+    return out;
+  };
+  const auto alone = decode(reply({options(1)}));
+  const auto twice = decode(reply({options(1), options(2)}));
   REQUIRE(alone);
   REQUIRE(twice);
   CHECK((*alone == *twice));
+  CHECK_FALSE((*alone == decode(reply({options(2)}))));
 }
 
 TEST_CASE("what fits into no DHCPv6 option is left out when written") {

@@ -86,6 +86,14 @@ TEST_CASE("a server that grants the same conflict again is asked ever less often
     pause = client.now - before;
   }
   CHECK(pause == seconds(60));
+  // A lease that has been prolonged was a good one.
+  Message rapid = reply(client);
+  rapid.rapid_commit = true;
+  client.receive(rapid);
+  client.wait();
+  client.receive(reply(client));
+  client.take(client.machine.conflict_found(client.now));
+  CHECK(client.machine.deadline() == client.now + seconds(1));
 }
 
 TEST_CASE("a resumed DHCPv6 lease is renewed when its time comes") {

@@ -82,8 +82,9 @@ TEST_CASE("what is no dhcp request is refused with what is wrong") {
 }
 
 TEST_CASE("a newer dhcp request is refused naming both versions") {
-  CHECK_THAT(failure_of(R"({"version":7,"verb":"status"})"),
-             Catch::Matchers::Contains("version 7") && Catch::Matchers::Contains("1 is the newest"));
+  CHECK_THAT(
+      failure_of(R"({"version":7,"verb":"status"})"),
+      Catch::Matchers::Contains("version 7") && Catch::Matchers::Contains("1 is the newest"));
 }
 
 TEST_CASE("the length before a dhcp message is between 1 and the longest") {

@@ -85,9 +85,9 @@ TEST_CASE("durations are those of Go") {
   CHECK(parse_duration("1999us") == Time(1));
   CHECK(parse_duration("2000\xc2\xb5s") == Time(2));
   CHECK(parse_duration("1000000ns") == Time(1));
-  for (const char* wrong : {"", "+", "3", "1x", "s", ".s", "-1s", "1s ", " 1s", "1 s", "1..5s", "1e3s",
-                            "9223372037s", "99999999999999999999s", "2562048h", "106752d",
-                            "9000000000s9000000000s"}) {
+  for (const char* wrong :
+       {"", "+", "3", "1x", "s", ".s", "-1s", "1s ", " 1s", "1 s", "1..5s", "1e3s", "9223372037s",
+        "99999999999999999999s", "2562048h", "106752d", "9000000000s9000000000s"}) {
     CAPTURE(wrong);
     CHECK_FALSE(parse_duration(wrong));
   }

@@ -19,7 +19,8 @@ Record record(const std::string& id = "c1") {
   out.lease.ipv4->address = Prefix::parse("192.0.2.5/24").value();
   out.lease.ipv4->server = Ip::parse("192.0.2.1").value();
   out.lease.ipv4->timing = {Time(10), Time(20), Time(30)};
-  out.identity = {.netns_cookie = 1ULL << 63, .link_index = 7, .mac = *Mac::parse("02:00:00:00:00:01")};
+  out.identity = {
+      .netns_cookie = 1ULL << 63, .link_index = 7, .mac = *Mac::parse("02:00:00:00:00:01")};
   return out;
 }
 
@@ -109,7 +110,8 @@ TEST_CASE("the names of dhcp leases are file names and differ with the key") {
     CHECK(os::is_path_component(name));
     CHECK(name.size() < 100);
     CHECK(name.front() != '.');
-    CHECK(name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") ==
+    CHECK(name.find_first_not_of(
+              "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") ==
           std::string::npos);
   }
   CHECK(StateFolder::file_name({"a", "b/c", "d"}) != StateFolder::file_name({"a/b", "c", "d"}));
@@ -119,8 +121,9 @@ TEST_CASE("the names of dhcp leases are file names and differ with the key") {
 TEST_CASE("a second daemon does not share the folder of dhcp leases") {
   const test::TemporaryFolder folder;
   const StateFolder first(folder.path(), "boot");
-  CHECK_THROWS_WITH(StateFolder(folder.path(), "boot"),
-                    Catch::Matchers::Contains("another dhcp daemon keeps its leases in " + folder.path()));
+  CHECK_THROWS_WITH(
+      StateFolder(folder.path(), "boot"),
+      Catch::Matchers::Contains("another dhcp daemon keeps its leases in " + folder.path()));
 }
 
 TEST_CASE("a dhcp lease that cannot be written is an error and no half file") {

@@ -51,13 +51,13 @@ auto read_message(std::string_view text, std::string_view what, Fn&& fn) {
 }
 
 Json key_to_json(const LeaseKey& key) {
-  return {{"containerID", key.container_id}, {"network", key.network}, {"ifname", key.ifname}};
+  return {{"containerId", key.container_id}, {"network", key.network}, {"ifname", key.ifname}};
 }
 
 LeaseKey read_key(const Reader& in) {
   LeaseKey key;
   in.required("network", key.network);
-  (void)in.optional("containerID", key.container_id);  // kCollect has the network alone
+  (void)in.optional("containerId", key.container_id);  // kCollect has the network alone
   (void)in.optional("ifname", key.ifname);
   return key;
 }
@@ -66,7 +66,7 @@ std::vector<Attachment> read_valid(const Reader& in) {
   std::vector<Attachment> out;
   for (const Reader& element : in.array("valid")) {
     Attachment attachment;
-    element.required("containerID", attachment.container_id);
+    element.required("containerId", attachment.container_id);
     element.required("ifname", attachment.ifname);
     out.push_back(std::move(attachment));
   }
@@ -108,7 +108,7 @@ std::string to_text(const Call& call) {
       out["valid"] = Json::array();
       for (const Attachment& attachment : call.valid) {
         out["valid"].push_back(
-            {{"containerID", attachment.container_id}, {"ifname", attachment.ifname}});
+            {{"containerId", attachment.container_id}, {"ifname", attachment.ifname}});
       }
       break;
     case Verb::kStatus:

@@ -94,14 +94,20 @@ bool Client4::send_from_lease(const Port& port, const v4::SendUnicast& action) {
   }
 }
 
+void Client4::release() {
+  const std::optional<Lease4>& lease = machine_.lease();
+  is_released_on_link_ = lease && lease->address.contains(lease->server);
+  apply(machine_.release(now()));
+  is_released_on_link_ = false;
+}
+
 void Client4::carry_out(const v4::SendUnicast& action) {
   const std::optional<Port> port = owner_.port();
   if (!port) return;
   listen(*port);
-  // A RELEASE is followed by the end of the link: it cannot wait for the server's link-layer address
-  // to be found.
-  const bool may_wait = action.message.type() != v4::MessageType::kRelease;
-  if (may_wait && send_from_lease(*port, action)) return;
+  // The interface is often removed right after the release: nobody would be there to learn the
+  // server's link-layer address, which a frame to everybody does without.
+  if (!is_released_on_link_ && send_from_lease(*port, action)) return;
   send_frame(*port,
              v4::encode_frame(mac_, action.source, action.destination, v4::encode(action.message)));
 }

@@ -28,7 +28,7 @@ class Client4 {
 
   void start() { apply(machine_.start(now())); }
   void resume(const Lease4& lease) { apply(machine_.resume(now(), lease)); }
-  void release() { apply(machine_.release(now())); }
+  void release();
   const std::optional<Lease4>& lease() const { return machine_.lease(); }
   bool is_idle() const { return machine_.state() == v4::State::kIdle; }
 
@@ -59,6 +59,7 @@ class Client4 {
   // Not read: while it is there the kernel does not answer that nobody listens on the port.
   std::optional<UdpSocket> udp_;
   Ip probed_;
+  bool is_released_on_link_ = false;  // the server that is told of it is a neighbour
   Loop::Timer timer_;
 };
 

@@ -126,9 +126,18 @@ std::optional<Lease> Session::lease() const {
 void Session::wait(ConnectionId id) {
   if (const std::optional<Lease> present = lease()) {
     shared_.answer(id, Answer{.error = std::nullopt, .lease = *present});
-  } else {
-    waiting_.push_back(id);
+    return;
   }
+  waiting_.push_back(id);
+  if (!is_established_) return;  // the first attempt is limited by itself
+  // A lease that was lost is asked for without end; who waits for it is not to wait that long.
+  if (ipv4_ && !ipv4_->lease()) ipv4_->start();
+  if (ipv6_ && !ipv6_->lease() && !has_ended_) ipv6_->start();
+  patience_ = shared_.loop.at(now() + shared_.flags.resendtimeout, [this] {
+    answer_all(Answer{.error = Error(Code::kTryAgainLater,
+                                     "no more tries: the lease was lost, and there is no new one"),
+                      .lease = {}});
+  });
 }
 
 void Session::forget(ConnectionId id) {
@@ -275,6 +284,7 @@ void Session::end() {
   if (has_ended_) return;
   has_ended_ = true;
   again_.reset();
+  patience_.reset();
   try {
     shared_.state.remove(request_.key);
   } catch (const Error& error) {

@@ -79,7 +79,8 @@ class Session {
   Lease configured_;
   bool is_removed4_ = false;
   bool is_removed6_ = false;
-  Loop::Timer again_;
+  Loop::Timer again_;     // asks again for the one family, while the other has a lease
+  Loop::Timer patience_;  // of those who wait for a lease that was lost
   std::optional<Client4> ipv4_;
   std::optional<Client6> ipv6_;
 };

@@ -94,8 +94,7 @@ void bring_up(const ns::Netns& netns, netlink::Socket& container, const netlink:
 
 void remove_link_and_addresses(const skel::Request& request) {
   ErrorList errors;
-  errors.run([&] { (void)remove_link(request); });
-  errors.run([&] { delegate::ipam_del(request); });
+  delegate::ipam_del_with_link(request, errors, [&] { (void)remove_link(request); });
   errors.throw_if_any();
 }
 

@@ -183,6 +183,14 @@ void ipam_del(const skel::Request& request) {
   (void)run(request, request.config.ipam_type, skel::Command::kDel);
 }
 
+void ipam_del_with_link(const skel::Request& request, ErrorList& errors,
+                        const std::function<void()>& remove_link) {
+  const bool needs_link = request.config.ipam_type == "dhcp";
+  if (needs_link) errors.run([&] { ipam_del(request); });
+  errors.run(remove_link);
+  if (!needs_link) errors.run([&] { ipam_del(request); });
+}
+
 void ipam_check(const skel::Request& request) {
   if (request.config.ipam_type.empty()) return;
   (void)run(request, request.config.ipam_type, skel::Command::kCheck);
@@ -286,8 +294,10 @@ void check_routes(netlink::Socket& container, const netlink::Link& link, const R
     const bool found =
         std::any_of(present.begin(), present.end(), [&](const netlink::KernelRoute& other) {
           // IPv6 routes over two interfaces are one of two next hops.
-          const bool same_gateway = !route.gateway || route.destination.is_default() ||
-                                    other.links.size() > 1 || other.route.gateway == route.gateway;
+          // 0.0.0.0 is how dhcp says that there is none.
+          const bool same_gateway = !route.gateway || route.gateway->is_unspecified() ||
+                                    route.destination.is_default() || other.links.size() > 1 ||
+                                    other.route.gateway == route.gateway;
           return other.route.destination == route.destination.network() && same_gateway;
         });
     if (found) continue;

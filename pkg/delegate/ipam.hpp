@@ -1,6 +1,7 @@
 // Address management by a delegate, and putting its result on an interface.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -39,6 +40,10 @@ class IpamAddition {
 
 // Each runs the verb of ipam.type; they do nothing if there is no ipam.type.
 void ipam_del(const skel::Request& request);
+// Runs ipam_del and remove_link, each whatever becomes of the other. The link goes first, so that
+// its address is free only when nothing has it; but dhcp gives its lease back over the link.
+void ipam_del_with_link(const skel::Request& request, ErrorList& errors,
+                        const std::function<void()>& remove_link);
 void ipam_check(const skel::Request& request);
 void ipam_status(const skel::Request& request);
 void ipam_gc(const skel::Request& request);

@@ -201,9 +201,10 @@ void del(const skel::Request& request) {
   errors.run([&] { vlans = vlan_use(request); });
   errors.run([&] { attachment::remove_masquerade(request, connection); });
   errors.run([&] { netfilter::remove_mac_spoof_check(reported_spoof_check(request), connection); });
-  errors.run([&] { attachment::remove_veth(request); });
-  errors.run([&] { remove_unused_gateways(vlans); });
-  errors.run([&] { delegate::ipam_del(request); });
+  delegate::ipam_del_with_link(request, errors, [&] {
+    errors.run([&] { attachment::remove_veth(request); });
+    errors.run([&] { remove_unused_gateways(vlans); });
+  });
   errors.throw_if_any();
 }
 

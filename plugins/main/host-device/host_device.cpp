@@ -111,8 +111,7 @@ void give_device_back(const skel::Request& request) {
 
 void del(const skel::Request& request) {
   ErrorList errors;
-  errors.run([&] { give_device_back(request); });
-  errors.run([&] { delegate::ipam_del(request); });
+  delegate::ipam_del_with_link(request, errors, [&] { give_device_back(request); });
   errors.throw_if_any();
 }
 

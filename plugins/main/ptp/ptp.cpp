@@ -128,8 +128,7 @@ void del(const skel::Request& request) {
   netfilter::Connection connection;
   ErrorList errors;
   errors.run([&] { attachment::remove_masquerade(request, connection); });
-  errors.run([&] { attachment::remove_veth(request); });
-  errors.run([&] { delegate::ipam_del(request); });
+  delegate::ipam_del_with_link(request, errors, [&] { attachment::remove_veth(request); });
   errors.throw_if_any();
 }
 

@@ -194,7 +194,6 @@ netfilter::SpoofCheckSpec reported_spoof_check(const skel::Request& request) {
 }
 
 void del(const skel::Request& request) {
-  // Closed last: what it waits for then is over by the time that the link is gone.
   netfilter::Connection connection;
   ErrorList errors;
   VlanUse vlans;

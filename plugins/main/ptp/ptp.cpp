@@ -124,7 +124,6 @@ Result add(const skel::Request& request, os::Undo& undo) {
 }
 
 void del(const skel::Request& request) {
-  // Closed last: what it waits for then is over by the time that the link is gone.
   netfilter::Connection connection;
   ErrorList errors;
   errors.run([&] { attachment::remove_masquerade(request, connection); });

@@ -50,14 +50,10 @@ auto read_message(std::string_view text, std::string_view what, Fn&& fn) {
   }
 }
 
-Json key_to_json(const LeaseKey& key) {
-  return {{"containerId", key.container_id}, {"network", key.network}, {"ifname", key.ifname}};
-}
-
 LeaseKey read_key(const Reader& in) {
   LeaseKey key;
   in.required("network", key.network);
-  (void)in.optional("containerId", key.container_id);  // kCollect has the network alone
+  (void)in.optional("containerID", key.container_id);  // kCollect has the network alone
   (void)in.optional("ifname", key.ifname);
   return key;
 }
@@ -66,7 +62,7 @@ std::vector<Attachment> read_valid(const Reader& in) {
   std::vector<Attachment> out;
   for (const Reader& element : in.array("valid")) {
     Attachment attachment;
-    element.required("containerId", attachment.container_id);
+    element.required("containerID", attachment.container_id);
     element.required("ifname", attachment.ifname);
     out.push_back(std::move(attachment));
   }
@@ -101,14 +97,14 @@ std::string to_text(const Call& call) {
       break;
     case Verb::kLook:
     case Verb::kRelease:
-      out["key"] = key_to_json(call.lease.key);
+      out["key"] = to_json(call.lease.key);
       break;
     case Verb::kCollect:
-      out["key"] = key_to_json(call.lease.key);
+      out["key"] = to_json(call.lease.key);
       out["valid"] = Json::array();
       for (const Attachment& attachment : call.valid) {
         out["valid"].push_back(
-            {{"containerId", attachment.container_id}, {"ifname", attachment.ifname}});
+            {{"containerID", attachment.container_id}, {"ifname", attachment.ifname}});
       }
       break;
     case Verb::kStatus:

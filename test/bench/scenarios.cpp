@@ -13,6 +13,7 @@
 #include "test/bench/attachment.hpp"
 #include "test/bench/chain.hpp"
 #include "test/bench/contest.hpp"
+#include "test/bench/leases.hpp"
 #include "test/bench/masqueraded.hpp"
 #include "test/bench/node.hpp"
 #include "test/bench/published_ports.hpp"
@@ -167,7 +168,8 @@ std::vector<Row> run_scenarios(const Options& options) {
                         {"ipMasq", measure_masqueraded},
                         {"host-local", measure_held_addresses},
                         {"portmap", measure_published_ports},
-                        {"chain", measure_chain}};
+                        {"chain", measure_chain},
+                        {"dhcp", measure_leases}};
   std::vector<Row> rows;
   bool is_known = false;
   for (const Part& part : parts) {

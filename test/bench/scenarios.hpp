@@ -20,7 +20,7 @@ struct Options {
 };
 
 // Every scenario, one after the other; in each, the compared implementations take turns. Parts:
-// processes, sizes, bridge, ipMasq, host-local, portmap, chain.
+// processes, sizes, bridge, ipMasq, host-local, portmap, chain, dhcp.
 std::vector<Row> run_scenarios(const Options& options);
 
 }  // namespace bench

@@ -122,12 +122,12 @@ Answer exchange(const Connection& connection, const Call& call) {
 
 }  // namespace
 
-Lease ask_daemon(const std::string& socket_path, const Call& call, std::chrono::seconds patience) {
+Answer ask_daemon(const std::string& socket_path, const Call& call, std::chrono::seconds patience) {
   const Connection connection(socket_path, patience);
   return context(cat("error calling ", method_of(call.verb)), [&] {
     Answer answer = exchange(connection, call);
     if (answer.error) throw std::move(*answer.error);
-    return std::move(answer.lease);
+    return answer;
   });
 }
 

@@ -21,6 +21,6 @@ class NoDaemon : public Error {
 // Asks the daemon and waits for its answer. Throws what the daemon answers with, behind `error
 // calling DHCP.Allocate: `; NoDaemon, `error dialing DHCP daemon: ...`, if nobody listens;
 // Code::kTryAgainLater if it does not answer in time.
-Lease ask_daemon(const std::string& socket_path, const Call& call, std::chrono::seconds patience);
+Answer ask_daemon(const std::string& socket_path, const Call& call, std::chrono::seconds patience);
 
 }  // namespace cni::dhcp

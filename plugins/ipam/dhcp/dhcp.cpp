@@ -24,24 +24,27 @@ constexpr std::chrono::seconds kPatience{20};
 
 constexpr std::string_view kStateFolder = "/var/lib/cni/dhcp";
 
-Lease ask(Verb verb, const Config& config) {
+Answer ask(Verb verb, const Config& config) {
   return ask_daemon(config.socket_path, {.verb = verb, .lease = config.lease, .valid = {}},
                     verb == Verb::kAllocate ? kPatienceForLease : kPatience);
 }
 
-// Of kAllocate and kLook.
-Result ask_for_lease(Verb verb, const Config& config) {
-  Result result = to_result(ask(verb, config), config.lease.priority);
+// Of an answer to kAllocate or kLook.
+Result result_of(const Answer& answer, const Config& config) {
+  Result result = to_result(answer.lease, config.lease.priority);
   if (!result.ips.empty()) return result;
   throw Error(Code::kDecodingFailure, "dhcp: the daemon answered without an address");
 }
 
 Result add(const skel::Request& request, os::Undo& undo) {
   const Config config = parse(request);
-  Result result = ask_for_lease(Verb::kAllocate, config);
-  undo.push(cat("release the lease of ", config.lease.key.to_string()),
-            [config] { (void)ask(Verb::kRelease, config); });
-  return result;
+  const Answer answer = ask(Verb::kAllocate, config);
+  // A lease that an earlier ADD got is that one's.
+  if (answer.is_new) {
+    undo.push(cat("release the lease of ", config.lease.key.to_string()),
+              [config] { (void)ask(Verb::kRelease, config); });
+  }
+  return result_of(answer, config);
 }
 
 // A daemon that starts later would take up the lease of a container that is gone.
@@ -73,7 +76,7 @@ std::string present_addresses(const Result& prev_result, Family family) {
 
 void check(const skel::Request& request) {
   const Config config = parse(request);
-  const Result leased = ask_for_lease(Verb::kLook, config);
+  const Result leased = result_of(ask(Verb::kLook, config), config);
   const Result* prev_result = request.config.prev_result();
   if (prev_result == nullptr) return;
   for (const IpConfig& ip : leased.ips) {

@@ -119,6 +119,7 @@ std::string to_text(const Answer& answer) {
     out["error"] = error_to_json(*answer.error);
   } else {
     out["lease"] = to_json(answer.lease);
+    if (answer.is_new) out["isNew"] = true;
   }
   return dump(out);
 }
@@ -146,6 +147,7 @@ Answer read_answer(std::string_view text) {
       answer.error = read_error(*error);
     } else {
       answer.lease = read_lease(in.get("lease"));
+      (void)in.optional("isNew", answer.is_new);
     }
     return answer;
   });

@@ -35,7 +35,8 @@ struct Call {
 
 struct Answer {
   std::optional<Error> error;
-  Lease lease;  // of kAllocate and kLook
+  Lease lease;          // of kAllocate and kLook
+  bool is_new = false;  // of kAllocate: there was none before this call
 };
 
 std::string to_text(const Call& call);

@@ -197,12 +197,13 @@ void Session::progressed() {
     if (is_established_) save();
     return;
   }
-  if (!is_established_) {
+  const bool is_new = !is_established_;
+  if (is_new) {
     configured_ = *present;
     is_established_ = true;
   }
   save();
-  answer_all(Answer{.error = std::nullopt, .lease = *present});
+  answer_all(Answer{.error = std::nullopt, .lease = *present, .is_new = is_new});
 }
 
 void Session::save() {

@@ -191,3 +191,45 @@ TEST_CASE("dhcp CHECK opens nothing that stays open", "[netns]") {
   CHECK(open_files_of(daemon.pid()) <= before + 1);
   host.node.del(config);
 }
+
+TEST_CASE("a dhcp ADD that fails gives back what it leased and nothing else", "[netns]") {
+  DhcpNode host;
+  const Dnsmasq server("cni0", DhcpNode::usual());
+  const DhcpDaemon daemon;
+  json config = DhcpNode::config(daemon);
+  config.update({{"cniVersion", "1.0.0"}, {"name", "lan"}});
+  const json result = host.node.add(config);
+  config["type"] = "dhcp";
+  Call call;
+  call.command = "ADD";
+  call.container_id = "c1";
+  call.netns = "/run/netns/c1";
+  call.input = config.dump();
+  const Hooks failing{.on_undo_push = {}, .before_print = [] {
+                        throw cni::Error(cni::Code::kIoFailure, "the result is not taken");
+                      }};
+  const auto add_in_vain = [&] {
+    check_error(call_in_process(plugin_named("dhcp"), call, failing), 5, "the result is not taken");
+  };
+
+  // The lease is that of the ADD before.
+  add_in_vain();
+  CHECK(files_in(daemon.state_folder()) == 1);
+  CHECK(host.node.run("CHECK", config, "c1", result).ok());
+
+  CHECK(host.node.run("DEL", config).ok());
+  CHECK(files_in(daemon.state_folder()) == 0);
+  add_in_vain();
+  CHECK(files_in(daemon.state_folder()) == 0);
+  await_text(
+      [&] {
+        const std::string log = server.log();
+        std::size_t releases = 0;
+        for (std::size_t at = log.find("DHCPRELEASE("); at != std::string::npos;
+             at = log.find("DHCPRELEASE(", at + 1)) {
+          ++releases;
+        }
+        return cat(releases, " releases");
+      },
+      "2 releases");
+}

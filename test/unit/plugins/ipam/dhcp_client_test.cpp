@@ -127,7 +127,7 @@ TEST_CASE("the dhcp client gets the lease that it asked for") {
       std::this_thread::sleep_for(std::chrono::milliseconds(20));
       write_to(fd, message.substr(11));
     });
-    lease = ask_daemon(folder / "s", look_call(), std::chrono::seconds(10));
+    lease = ask_daemon(folder / "s", look_call(), std::chrono::seconds(10)).lease;
   }
   CHECK(received.verb == Verb::kLook);
   CHECK(received.lease.key == look_call().lease.key);

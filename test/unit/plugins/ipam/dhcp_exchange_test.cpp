@@ -57,6 +57,9 @@ TEST_CASE("dhcp answers arrive as they were sent") {
   granted.lease.ipv4->server = Ip::parse("192.0.2.1").value();
   granted.lease.ipv4->timing = {Time(10), Time(20), Time(30)};
   CHECK(read_answer(to_text(granted)).lease == granted.lease);
+  CHECK_FALSE(read_answer(to_text(granted)).is_new);
+  granted.is_new = true;
+  CHECK(read_answer(to_text(granted)).is_new);
 
   const Answer refused =
       read_answer(to_text(Answer{Error(Code::kTryAgainLater, "no \"one\"", "d", 11), {}}));

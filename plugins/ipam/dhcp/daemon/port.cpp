@@ -53,6 +53,11 @@ void remove_routes(Place& place, const Lease4& lease, std::uint32_t priority) {
 
 }  // namespace
 
+bool PortIdentity::is_same(const PortIdentity& other) const {
+  if (link_index != other.link_index || netns_cookie != other.netns_cookie) return false;
+  return netns_cookie != 0 || mac == other.mac;
+}
+
 std::optional<Port> Port::find(const std::string& netns, const std::string& ifname) {
   const auto space = ns::Netns::find(netns);
   if (!space) return std::nullopt;

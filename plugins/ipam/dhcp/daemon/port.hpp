@@ -23,6 +23,10 @@ struct PortIdentity {
   int link_index = 0;
   Mac mac;
 
+  // An interface may be given another MAC address, as the plugin tuning does; only on a kernel
+  // without cookies that makes it another one.
+  bool is_same(const PortIdentity& other) const;
+
   bool operator==(const PortIdentity& other) const = default;
 };
 

@@ -106,7 +106,7 @@ bool Session::is_for(const LeaseRequest& request, const PortIdentity& identity) 
   LeaseRequest same = request;
   same.netns = request_.netns;
   same.priority = request_.priority;
-  return identity == identity_ && same == request_;
+  return identity.is_same(identity_) && same == request_;
 }
 
 void Session::update(const LeaseRequest& request) {
@@ -153,7 +153,7 @@ std::optional<Port> Session::port() {
   if (has_ended_) return std::nullopt;
   std::optional<Port> found =
       Port::find(shared_.flags.hostprefix + request_.netns, request_.key.ifname);
-  if (found && found->identity() == identity_) return found;
+  if (found && found->identity().is_same(identity_)) return found;
   if (is_releasing_) return std::nullopt;  // who asked for that knows
   report("the interface is gone, and its lease is no longer kept");
   fail(Error(Code::kInvalidNetns, cat("interface ", request_.key.ifname, " in ", request_.netns,

@@ -38,7 +38,7 @@ void Sessions::resume_one(const Record& record) {
   const LeaseRequest& request = record.request;
   const std::optional<Port> port =
       Port::find(shared_.flags.hostprefix + request.netns, request.key.ifname);
-  if (!port || port->identity() != record.identity) {
+  if (!port || !port->identity().is_same(record.identity)) {
     log(request.key, "the interface is gone, and its lease is no longer kept");
     shared_.state.remove(request.key);
     return;

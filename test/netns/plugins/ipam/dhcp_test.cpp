@@ -24,6 +24,8 @@ std::size_t files_in(const std::string& folder) {
 
 std::size_t open_files_of(pid_t pid) { return files_in(cat("/proc/", pid, "/fd")); }
 
+std::string leased(const json& result) { return result.at("ips")[0].at("address"); }
+
 // A host with a bridge on which a server listens.
 struct DhcpNode {
   PluginNode node;
@@ -129,6 +131,26 @@ TEST_CASE("dhcp goes on with its leases after the daemon was killed", "[netns]")
   INFO(daemon.log());
   host.node.check(config, result);
   host.node.del(config);
+  await_text([&] { return server.log(); }, "DHCPRELEASE(cni0) ");
+}
+
+TEST_CASE("a lease outlives its interface's MAC address", "[netns]") {
+  DhcpNode host;
+  const Dnsmasq server("cni0", DhcpNode::usual());
+  DhcpDaemon daemon;
+  json config = DhcpNode::config(daemon);
+  const json result = host.node.add(config);
+  // As the plugin tuning changes it, later in the chain.
+  (void)ip_in("c1", {"link", "set", "eth0", "address", "02:00:00:00:00:99"});
+  config.update({{"type", "dhcp"}});
+  for (const int round : {0, 1}) {
+    INFO(round << daemon.log());
+    CHECK(host.node.add(config).at("ips") ==
+          json::parse(R"([{"address": ")" + leased(result) + R"(", "gateway": "10.9.0.1"}])"));
+    CHECK(host.node.run("CHECK", config, "c1", result).ok());
+    daemon.restart(SIGKILL);
+  }
+  CHECK(host.node.run("DEL", config).ok());
   await_text([&] { return server.log(); }, "DHCPRELEASE(cni0) ");
 }
 

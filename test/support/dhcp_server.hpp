@@ -70,7 +70,7 @@ class DhcpDaemon {
   std::unique_ptr<BackgroundProgram> program_;
 };
 
-// Waits up to ten seconds until the text that fn returns contains a part; fails the case otherwise.
+// Waits up to half a minute until the text that fn returns contains a part; fails the case otherwise.
 void await_text(const std::function<std::string()>& fn, const std::string& part);
 
 }  // namespace cni::test

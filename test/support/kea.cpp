@@ -1,6 +1,7 @@
 #include "test/support/kea.hpp"
 
 #include <signal.h>
+#include <time.h>
 
 #include "pkg/types/error.hpp"
 #include "test/support/catch.hpp"
@@ -57,9 +58,16 @@ void Kea::start() {
   REQUIRE(started.find("OPEN_SOCKET_FAIL") == std::string::npos);
 }
 
-void Kea::start_anew(const json& config) {
+void Kea::start_anew(const json& config, const std::string& taken) {
   kill();
-  write_file(folder_ / "leases", "");
+  std::string leases;
+  if (!taken.empty()) {
+    leases = cat(
+        "address,hwaddr,client_id,valid_lifetime,expire,subnet_id,fqdn_fwd,fqdn_rev,hostname,state,"
+        "user_context\n",
+        taken, ",02:00:00:00:00:77,,3600,", ::time(nullptr) + 3600, ",1,0,0,,0,\n");
+  }
+  write_file(folder_ / "leases", leases);
   write_config(config);
   start();
 }

@@ -23,8 +23,9 @@ class Kea {
   void kill();
   // Starts it again on the leases that it had.
   void start();
-  // The same with another configuration, and without leases.
-  void start_anew(const json& config);
+  // The same with another configuration, and without leases but one: another host's of the IPv4
+  // address `taken`.
+  void start_anew(const json& config, const std::string& taken = {});
 
   // What it has logged since it was started, a line for each event: DHCP4_LEASE_ALLOC and others.
   std::string log() const;

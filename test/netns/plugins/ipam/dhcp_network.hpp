@@ -117,7 +117,6 @@ inline json kea4_config(const LeaseTimes& times, std::string_view range = kFirst
   return {{"renew-timer", times.renew},
           {"rebind-timer", times.rebind},
           {"valid-lifetime", times.valid},
-          {"authoritative", true},
           {"subnet4",
            {{{"id", 1},
              {"subnet", "10.9.0.0/16"},

@@ -117,7 +117,7 @@ TEST_CASE("dhcp takes another address when the server refuses the old one", "[ne
   const json config = DhcpNetwork::config(daemon);
   const json result = host.node.add(config);
   const std::string address = address_in(result);
-  server.start_anew(kea4_config({.renew = 30, .rebind = 50, .valid = 60}, kOtherRange));
+  server.start_anew(kea4_config({.renew = 30, .rebind = 50, .valid = 60}), without_length(address));
   await(
       "another address",
       [&] {
@@ -129,7 +129,6 @@ TEST_CASE("dhcp takes another address when the server refuses the old one", "[ne
   await("its route", has_default_route);
   INFO(daemon.log());
   const std::string other = ipv4_addresses().front();
-  CHECK(other.starts_with("10.9.0.15"));
   json alone = config;
   alone["type"] = "dhcp";
   const PluginRun check = host.node.run("CHECK", alone, "c1", result);

@@ -60,10 +60,9 @@ class DhcpDaemon {
   // Ends it with a signal and starts another on the same folder.
   void restart(int signal);
   void stop();
+  void start();  // after stop
 
  private:
-  void start();
-
   TemporaryFolder folder_;
   std::string socket_path_;
   std::vector<std::string> flags_;

@@ -19,9 +19,10 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 # shellcheck source=scripts/packages.sh
 . "$root/scripts/packages.sh"
 
-packages=(iproute2 iptables nftables iputils-ping jq procps strace dnsmasq-base)
-# Where systemd runs, Debian starts firewalld when it is installed, and that would change what the machine lets in.
-[[ -d /run/systemd/system ]] || packages+=(dbus firewalld)
+packages=(iproute2 iptables nftables iputils-ping jq procps strace dnsmasq-base tcpdump)
+# Where systemd runs, Debian starts what it installs: firewalld would change what the machine lets in, and DHCP servers are not
+# for others' networks.
+[[ -d /run/systemd/system ]] || packages+=(dbus firewalld kea-dhcp4-server kea-dhcp6-server)
 
 # Within this time everything that this kernel has not has to be tested in the guest.
 guest_seconds=2000  # about twice what they take

@@ -102,7 +102,7 @@ void DhcpDaemon::restart(int signal) {
 void DhcpDaemon::stop() { program_->end(SIGTERM); }
 
 void await_text(const std::function<std::string()>& fn, const std::string& part) {
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(30);
   std::string text;
   while (std::chrono::steady_clock::now() < deadline) {
     text = fn();

@@ -60,17 +60,16 @@ class DhcpDaemon {
   // Ends it with a signal and starts another on the same folder.
   void restart(int signal);
   void stop();
+  void start();  // after stop
 
  private:
-  void start();
-
   TemporaryFolder folder_;
   std::string socket_path_;
   std::vector<std::string> flags_;
   std::unique_ptr<BackgroundProgram> program_;
 };
 
-// Waits up to ten seconds until the text that fn returns contains a part; fails the case otherwise.
+// Waits up to half a minute until the text that fn returns contains a part; fails the case otherwise.
 void await_text(const std::function<std::string()>& fn, const std::string& part);
 
 }  // namespace cni::test

@@ -1,30 +1,12 @@
 // Leases from a real server, through a bridge network, by the executable and its daemon.
-#include <dirent.h>
-
 #include <csignal>
 
-#include "pkg/types/error.hpp"
-#include "test/support/dhcp_server.hpp"
-#include "test/support/ip_json.hpp"
-#include "test/support/plugin_node.hpp"
+#include "test/netns/plugins/ipam/dhcp_network.hpp"
 
 using namespace cni::test;
 using cni::cat;
 
 namespace {
-
-std::size_t files_in(const std::string& folder) {
-  std::size_t count = 0;
-  DIR* entries = ::opendir(folder.c_str());
-  if (entries == nullptr) return 0;
-  while (const dirent* entry = ::readdir(entries)) count += entry->d_name[0] != '.' ? 1 : 0;
-  (void)::closedir(entries);
-  return count;
-}
-
-std::size_t open_files_of(pid_t pid) { return files_in(cat("/proc/", pid, "/fd")); }
-
-std::string leased(const json& result) { return result.at("ips")[0].at("address"); }
 
 // A host with a bridge on which a server listens.
 struct DhcpNode {
@@ -146,7 +128,7 @@ TEST_CASE("a lease outlives its interface's MAC address", "[netns]") {
   for (const int round : {0, 1}) {
     INFO(round << daemon.log());
     CHECK(host.node.add(config).at("ips") ==
-          json::parse(R"([{"address": ")" + leased(result) + R"(", "gateway": "10.9.0.1"}])"));
+          json::parse(R"([{"address": ")" + address_in(result) + R"(", "gateway": "10.9.0.1"}])"));
     CHECK(host.node.run("CHECK", config, "c1", result).ok());
     daemon.restart(SIGKILL);
   }
@@ -214,6 +196,72 @@ TEST_CASE("dhcp CHECK opens nothing that stays open", "[netns]") {
   host.node.del(config);
 }
 
+namespace {
+
+// Throws when the ADD of the configuration has come to its step number `at`; 0: at the print. False
+// if it has not so many steps; then it is deleted again.
+bool fails_at(DhcpNode& host, const json& config, int at) {
+  json whole = config;
+  whole.update({{"cniVersion", "1.1.0"}, {"name", "testnet"}});
+  Call call;
+  call.command = "ADD";
+  call.container_id = "c1";
+  call.netns = "/run/netns/c1";
+  call.input = whole.dump();
+  int pushed = 0;
+  Hooks hooks;
+  hooks.on_undo_push = [&](std::string_view /*unused*/) {
+    if (++pushed == at) throw cni::Error(cni::Code::kInternal, "the probe");
+  };
+  hooks.before_print = [&] {
+    if (at == 0) throw cni::Error(cni::Code::kInternal, "the probe");
+  };
+  const PluginRun run =
+      call_in_process(plugin_named(config.at("type").get<std::string>()), call, hooks);
+  INFO("step " << at << ": " << run.describe());
+  if (at > 0 && pushed < at) {
+    REQUIRE(run.ok());
+    host.node.del(config);
+    return false;
+  }
+  check_error(run, 999, "");
+  CHECK(run.msg().find("the probe") != std::string::npos);
+  CHECK(run.details() == "");  // would name an undo step that failed
+  return true;
+}
+
+// The steps that were failed at, the print among them. Whatever was leased has been given back.
+int check_undo(DhcpNode& host, const Dnsmasq& server, const DhcpDaemon& daemon,
+               const json& config) {
+  int steps = 0;
+  for (int at = 0; fails_at(host, config, at); ++at, ++steps) {
+    await("as many releases as leases", [&] {
+      return count_of(server.log(), "DHCPACK(") == count_of(server.log(), "DHCPRELEASE(");
+    });
+    CHECK(server.leases().empty());
+    CHECK(files_in(daemon.state_folder()) == 0);
+  }
+  return steps;
+}
+
+}  // namespace
+
+TEST_CASE("dhcp is undone from every step", "[netns]") {
+  DhcpNode host;
+  const Dnsmasq server("cni0", DhcpNode::usual());
+  const DhcpDaemon daemon;
+  const json with_bridge = DhcpNode::config(daemon);
+  CHECK(check_undo(host, server, daemon, with_bridge) >= 3);
+  CHECK_FALSE(find_link_json("c1", "eth0").has_value());
+
+  json link = with_bridge;
+  link["ipam"] = json::object();
+  (void)host.node.add(link);
+  json alone = with_bridge;
+  alone["type"] = "dhcp";
+  CHECK(check_undo(host, server, daemon, alone) == 2);
+}
+
 TEST_CASE("a dhcp ADD that fails gives back what it leased and nothing else", "[netns]") {
   DhcpNode host;
   const Dnsmasq server("cni0", DhcpNode::usual());
@@ -243,15 +291,5 @@ TEST_CASE("a dhcp ADD that fails gives back what it leased and nothing else", "[
   CHECK(files_in(daemon.state_folder()) == 0);
   add_in_vain();
   CHECK(files_in(daemon.state_folder()) == 0);
-  await_text(
-      [&] {
-        const std::string log = server.log();
-        std::size_t releases = 0;
-        for (std::size_t at = log.find("DHCPRELEASE("); at != std::string::npos;
-             at = log.find("DHCPRELEASE(", at + 1)) {
-          ++releases;
-        }
-        return cat(releases, " releases");
-      },
-      "2 releases");
+  await("both leases given back", [&] { return count_of(server.log(), "DHCPRELEASE(") == 2; });
 }

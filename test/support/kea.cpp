@@ -5,6 +5,7 @@
 
 #include "pkg/types/error.hpp"
 #include "test/support/catch.hpp"
+#include "test/support/ip_json.hpp"
 #include "test/support/netns_fixture.hpp"
 
 namespace cni::test {
@@ -44,6 +45,13 @@ void Kea::kill() {
 
 void Kea::start() {
   kill();
+  // The kernel says up to a second late that a link has a carrier, and Kea looks once.
+  await_text(
+      [this] {
+        const auto link = find_link_json("", link_);
+        return link ? link->at("operstate").get<std::string>() : std::string();
+      },
+      "UP");
   const std::string& here = folder_.path();
   // Newer versions take a lease file only from the folder that the third names.
   program_ = std::make_unique<BackgroundProgram>(

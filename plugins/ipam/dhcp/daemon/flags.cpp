@@ -35,7 +35,7 @@ constexpr std::array<Flag, 10> kFlags{{
     {"resendtimeout", Duration{&Flags::resendtimeout, false},
      "time after which no more attempts are made (default 208s)"},
     {"probetime", Duration{&Flags::probetime, true},
-     "wait for others that use the address already; 0: do not ask (default 0)"},
+     "wait for another host that uses the address already; 0: do not ask (default 10ms)"},
     {"help", &Flags::help, "this text"},
 }};
 

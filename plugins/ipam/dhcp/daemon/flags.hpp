@@ -19,7 +19,9 @@ struct Flags {
   Time timeout{10'000};         // of the first message; doubles with each repetition
   Time resendmax{62'000};       // longest pause between two attempts
   Time resendtimeout{208'000};  // of all attempts to get a lease
-  Time probetime{0};            // how long an ARP probe is waited for; 0: none is sent
+  // How long answers to an ARP probe are waited for; 0: none is sent. A neighbour answers within a
+  // millisecond or two, and of this time the server's answer takes its part.
+  Time probetime{10};
   bool help = false;
 };
 

@@ -26,7 +26,7 @@ TEST_CASE("dhcp daemon flags have the defaults of the reference") {
   CHECK(plain.timeout == Time(10'000));
   CHECK(plain.resendmax == Time(62'000));
   CHECK(plain.resendtimeout == Time(208'000));
-  CHECK(plain.probetime == Time(0));
+  CHECK(plain.probetime == Time(10));
   CHECK_FALSE(plain.broadcast);
   CHECK_FALSE(plain.help);
   CHECK(plain.pidfile.empty());

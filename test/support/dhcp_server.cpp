@@ -48,7 +48,7 @@ std::vector<std::string> dnsmasq_command(const std::string& folder, const std::s
 
 }  // namespace
 
-BackgroundProgram::BackgroundProgram(std::vector<std::string> argv, std::string output_path)
+BackgroundProgram::BackgroundProgram(const std::vector<std::string>& argv, std::string output_path)
     : output_path_(std::move(output_path)) {
   write_file(output_path_, "");
   pid_ = ::fork();
@@ -66,7 +66,7 @@ void BackgroundProgram::end(int signal) {
   pid_ = -1;
 }
 
-Dnsmasq::Dnsmasq(const std::string& link, std::vector<std::string> arguments)
+Dnsmasq::Dnsmasq(const std::string& link, const std::vector<std::string>& arguments)
     : program_(dnsmasq_command(folder_.path(), link, arguments), folder_ / "log") {
   await_text([this] { return log(); }, "DHCP, sockets bound");
 }

@@ -16,7 +16,7 @@ namespace cni::test {
 // with stdout and stderr in a file.
 class BackgroundProgram {
  public:
-  BackgroundProgram(std::vector<std::string> argv, std::string output_path);
+  BackgroundProgram(const std::vector<std::string>& argv, std::string output_path);
   BackgroundProgram(const BackgroundProgram&) = delete;
   BackgroundProgram& operator=(const BackgroundProgram&) = delete;
   ~BackgroundProgram();  // SIGTERM
@@ -36,7 +36,7 @@ class BackgroundProgram {
 class Dnsmasq {
  public:
   // `arguments`: at least one --dhcp-range; --dhcp-option and others.
-  Dnsmasq(const std::string& link, std::vector<std::string> arguments);
+  Dnsmasq(const std::string& link, const std::vector<std::string>& arguments);
 
   // What it has logged: a line for each message.
   std::string log() const { return program_.output(); }
@@ -69,7 +69,8 @@ class DhcpDaemon {
   std::unique_ptr<BackgroundProgram> program_;
 };
 
-// Waits up to half a minute until the text that fn returns contains a part; fails the case otherwise.
+// Waits up to half a minute until the text that fn returns contains a part; fails the case
+// otherwise.
 void await_text(const std::function<std::string()>& fn, const std::string& part);
 
 }  // namespace cni::test

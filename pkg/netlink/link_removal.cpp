@@ -15,7 +15,7 @@ namespace {
 
 struct Removed {
   LinkIndex index;
-  std::string_view name;
+  std::string name;
 };
 
 // A port that leaves its bridge is announced by the same kind of message, of family AF_BRIDGE.

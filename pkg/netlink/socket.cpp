@@ -239,9 +239,8 @@ bool Socket::request_until(Message& message, std::string_view operation, unsigne
     }
     try {
       (void)receive(false, operation, look);
-    } catch (const Error& failure) {
-      if (failure.sys_errno != ENOBUFS) throw;
-      break;
+    } catch (const Error&) {
+      break;  // what is said from now on may be incomplete: the caller has to ask again
     }
   }
   change_membership(group, NETLINK_DROP_MEMBERSHIP);

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "pkg/types/error.hpp"
+#include "plugins/ipam/dhcp/names.hpp"
 #include "plugins/ipam/dhcp/octets.hpp"
 
 namespace cni::dhcp {
@@ -248,8 +249,7 @@ void add_lease(const Lease6& lease, Result& result) {
 bool is_domain_name(std::string_view text) {
   if (text.empty() || text.size() > kLongestName) return false;
   return std::all_of(text.begin(), text.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-           c == '_' || c == '.';
+    return c == '.' || is_label_octet(static_cast<std::uint8_t>(c));
   });
 }
 

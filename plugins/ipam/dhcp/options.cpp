@@ -7,31 +7,26 @@
 #include <optional>
 
 #include "pkg/types/error.hpp"
+#include "plugins/ipam/dhcp/names.hpp"
+#include "plugins/ipam/dhcp/v4/message.hpp"
 
 namespace cni::dhcp {
 namespace {
 
+using namespace v4::option;  // the codes
+
 constexpr std::size_t kLongestValue = 255;
-constexpr std::uint8_t kSubnetMask = 1;
-constexpr std::uint8_t kRouters = 3;
-constexpr std::uint8_t kNameservers = 6;
-constexpr std::uint8_t kHostName = 12;
-constexpr std::uint8_t kDomainName = 15;
-constexpr std::uint8_t kInterfaceMtu = 26;
-constexpr std::uint8_t kStaticRoutes = 33;
-constexpr std::uint8_t kDomainSearch = 119;
-constexpr std::uint8_t kClasslessRoutes = 121;
 
 struct Name {
   std::string_view text;
   std::uint8_t code;
 };
-constexpr std::array<Name, 6> kNames = {{{"dhcp-client-identifier", 61},
+constexpr std::array<Name, 6> kNames = {{{"dhcp-client-identifier", kClientId},
                                          {"subnet-mask", kSubnetMask},
                                          {"routers", kRouters},
                                          {"host-name", kHostName},
-                                         {"user-class", 77},
-                                         {"vendor-class-identifier", 60}}};
+                                         {"user-class", kUserClass},
+                                         {"vendor-class-identifier", kVendorClassId}}};
 
 // What a result is made of. A server that sends only what is asked for would leave the rest out.
 // Classless routes have to stand before the two that they take the place of (RFC 3442).
@@ -72,15 +67,13 @@ std::optional<std::string_view> find_argument(std::string_view args, std::string
   return out;
 }
 
-bool is_letter_or_digit(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
-
 bool is_label(std::string_view text) {
   if (text.empty() || text.size() > 63) return false;
-  return is_letter_or_digit(text.front()) && is_letter_or_digit(text.back()) &&
-         std::all_of(text.begin(), text.end(),
-                     [](char c) { return is_letter_or_digit(c) || c == '-'; });
+  const auto is_inner = [](char c) {
+    return c == '-' || is_letter_or_digit(static_cast<std::uint8_t>(c));
+  };
+  return text.front() != '-' && text.back() != '-' &&
+         std::all_of(text.begin(), text.end(), is_inner);
 }
 
 // RFC 1123 2.1.

@@ -11,6 +11,7 @@
 #include "pkg/types/error.hpp"
 #include "pkg/types/hash.hpp"
 #include "pkg/types/json.hpp"
+#include "plugins/ipam/dhcp/names.hpp"
 
 namespace cni::dhcp {
 namespace {
@@ -32,9 +33,7 @@ std::string this_boot() {
 std::string readable(std::string_view text, std::size_t most) {
   std::string out(text.substr(0, most));
   for (char& c : out) {
-    const bool is_plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                          (c >= '0' && c <= '9') || c == '-' || c == '_';
-    if (!is_plain) c = '_';
+    if (!is_label_octet(static_cast<std::uint8_t>(c))) c = '_';
   }
   return out;
 }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <string_view>
 
+#include "plugins/ipam/dhcp/names.hpp"
+
 namespace cni::dhcp::v4 {
 namespace {
 
@@ -30,12 +32,6 @@ std::optional<std::uint32_t> number_of(const Message& message, std::uint8_t code
 }
 
 Ip address_at(View value, std::size_t at) { return *Ip::from_bytes(value.data() + at, 4); }
-
-// Of ASCII alone: what isalnum() says depends on the locale.
-bool is_label_character(std::uint8_t c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-         c == '_';
-}
 
 // The length of the address's class (RFC 791 2.3); the address is a unicast one.
 unsigned length_of_class(const Ip& address) {
@@ -87,7 +83,7 @@ class NameReader {
     if (size >= data_.size() - at || name.size() + size + 1 > kLongestName + 1) return false;
     if (!name.empty()) name += '.';
     for (const std::uint8_t c : data_.subspan(at + 1, size)) {
-      is_usable_ = is_usable_ && is_label_character(c);
+      is_usable_ = is_usable_ && is_label_octet(c);
       name += static_cast<char>(c);
     }
     return name.size() <= kLongestName;
@@ -149,7 +145,7 @@ std::optional<std::string> name_of(const Message& message, std::uint8_t code) {
   std::string out(value->begin(), value->end());
   while (!out.empty() && out.back() == '\0') out.pop_back();
   const bool is_name = std::all_of(out.begin(), out.end(), [](char c) {
-    return c == '.' || is_label_character(static_cast<std::uint8_t>(c));
+    return c == '.' || is_label_octet(static_cast<std::uint8_t>(c));
   });
   if (out.empty() || out.size() > kLongestName + 1 || !is_name) return std::nullopt;
   return out;

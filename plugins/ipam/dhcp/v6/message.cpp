@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <string_view>
 
+#include "plugins/ipam/dhcp/names.hpp"
+
 namespace cni::dhcp::v6 {
 namespace {
 
@@ -83,11 +85,6 @@ void put_ia_na(Bytes& out, const IaNa& ia) {
   put_option(out, kIaNa, body);
 }
 
-bool is_name_octet(std::uint8_t octet) {
-  return (octet >= 'a' && octet <= 'z') || (octet >= 'A' && octet <= 'Z') ||
-         (octet >= '0' && octet <= '9') || octet == '-' || octet == '_';
-}
-
 // The name as RFC 1035 3.1 writes it; empty if it is none.
 Bytes encode_name(std::string_view name) {
   Bytes out;
@@ -95,7 +92,7 @@ Bytes encode_name(std::string_view name) {
     const std::string_view label = name.substr(0, name.find('.'));
     if (label.empty() || label.size() > kLongestLabel) return {};
     if (!std::all_of(label.begin(), label.end(),
-                     [](char c) { return is_name_octet(static_cast<std::uint8_t>(c)); })) {
+                     [](char c) { return is_label_octet(static_cast<std::uint8_t>(c)); })) {
       return {};
     }
     out.push_back(static_cast<std::uint8_t>(label.size()));
@@ -214,7 +211,7 @@ bool take_name(View& data, std::string& name, bool& is_plain) {
     if (length > kLongestLabel || length > data.size()) return false;
     const View label = data.first(length);
     data = data.subspan(length);
-    is_plain = is_plain && std::all_of(label.begin(), label.end(), is_name_octet);
+    is_plain = is_plain && std::all_of(label.begin(), label.end(), is_label_octet);
     if (!name.empty()) name += '.';
     name.append(label.begin(), label.end());
   }

